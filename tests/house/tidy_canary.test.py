@@ -25,7 +25,7 @@ GOOD = {
     "src/paxos/lease.h": f"/* {RULE_NAMES} */\n#include \"base/text.h\"\n",
     "src/wire/codec.h": "#include \"paxos/message.h\"\n",
     "src/paxos/message.h": "#include <stdbool.h>\n",
-    "tests/unit/text_test.c": f"/* {RULE_NAMES.replace(' ', '_x\n')}_x */\n",
+    "tests/unit/text_test.c": "/* " + RULE_NAMES.replace(" ", "_x\n") + "_x */\n",
     "examples/hello.c": "#include <tenure/thing.h>\n#include <stdio.h>\n",
     "README.md": "# One title\n\n```\n# not a title\n```\n[docs](docs/README.md)\n",
     "docs/README.md": "# Documents\n\n- [a](a.md)\n- [b](deep/b.md#part)\n",
