@@ -8,7 +8,6 @@ SECONDS ?= 60
 DURATION ?=
 ONLY ?=
 JOBS ?= $(shell nproc)
-export DURATION DESTDIR
 
 MAKEFLAGS += --no-print-directory
 QUIETLY := --log-level=WARNING
@@ -29,7 +28,7 @@ build: setup ## build everything into build/, the programs into build/bin/
 	@cmake --build build -j $(JOBS)
 
 run: build ## three nodes on loopback, live, until Ctrl-C or for DURATION=n seconds
-	@exec tools/run.sh
+	@DURATION='$(DURATION)' exec tools/run.sh
 
 test: build ## every test that fits in ten minutes; ONLY=pattern runs some
 	@$(TEST) --build build
@@ -79,7 +78,7 @@ exports: build ## rewrite packaging/exports.txt from the built library
 	@tools/exports.sh --rewrite
 
 install: build ## install below PREFIX (/usr/local), staged below DESTDIR
-	@cmake --install build --prefix $(PREFIX)
+	@DESTDIR='$(DESTDIR)' cmake --install build --prefix '$(PREFIX)'
 
 clean: ## remove every build directory
 	@rm -rf build build-debug build-asan build-tsan build-fuzz build-clang

@@ -37,6 +37,8 @@ TIMEOUT_SECONDS = 300
 MARKED_LINES = 80
 SHOWN_BYTES_MAX = 400_000
 LEFT_BEHIND_GRACE_SECONDS = 2.0
+# Of the make that called us: a test that builds something is no part of that build.
+MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DESTDIR")
 
 MARK = re.compile(r"^\s*(?:#|/\*|//|\*)\s*(serial|timeout:\s*\d+|build:\s*plain)\s*(?:\*/)?\s*$")
 RESULT = re.compile(r"^(ok|not ok)\b[ \t]*(\d+)?[ \t]*(.*)$")
@@ -200,6 +202,8 @@ class Runner:
         scratch = tempfile.mkdtemp(prefix="tn-")
         environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", TMPDIR=scratch,
                            TN_SOURCE_DIR=str(self.source), TN_BUILD_DIR=str(self.build))
+        for name in MAKE_VARIABLES:
+            environment.pop(name, None)
         started = time.monotonic()
         try:
             with tempfile.TemporaryFile() as output:
