@@ -53,6 +53,18 @@
  * that is one durable write in 20 s; a restart costs one stride, and 2^48 attempts hold 2^26. */
 #define TN_CEILING_STRIDE (1ULL << 38)
 
+/* The runtime. An address is a host name (253) or a bracketed IPv6 address, a colon and a port; a
+ * reason is one sentence with a name or two in it. */
+#define TN_ADDRESS_BYTES_MAX 261
+#define TN_CLIENT_URL_BYTES_MAX 128
+#define TN_WHY_BYTES_MAX 255
+
+/* Calls from other threads that wait for the loop: more than this is answered BUSY. */
+#define TN_CALLS_MAX 1024
+
+/* How long a stopping node waits for its last words to leave. */
+#define TN_STOP_FLUSH_NS 1000000000LL
+
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 _Static_assert(TN_MEMBERS_MAX < 32, "sets of members are 32-bit words");
 _Static_assert(TN_EFFECT_MESSAGES_MAX >= 2 * TN_FRAME_ITEMS_MAX, "a full frame must fit a step");
