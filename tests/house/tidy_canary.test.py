@@ -22,6 +22,7 @@ GOOD = {
                        "static const char *const names[] = {\"a\", \"b\"};\n"
                        "size_t tn__text_length(const char *text)\n{\n"
                        "    return strlen(text) + strlen(names[text[0] & 1]); /* strcpy(x) */\n}\n",
+    "src/base/text_part.c": "int tn__part(void);\nint tn__part(void)\n{\n    return 1;\n}\n",
     "src/paxos/lease.h": f"/* {RULE_NAMES} */\n#include \"base/text.h\"\n",
     "src/wire/codec.h": "#include \"paxos/message.h\"\n",
     "src/paxos/message.h": "#include <stdbool.h>\n",
@@ -108,6 +109,9 @@ CASES = [
      "README.md:2: the link to nowhere.md"),
     ("source_has_test", "none", {"src/base/lonely.c": "int x;\n"},
      "src/base/lonely.c:1: no tests/*/lonely_test.c"),
+    ("source_has_test", "name_of_a_whole_that_is_not_its_own",
+     {"src/base/text_more.c": "int x;\n", "src/base/text_more.h": "int f(void);\n"},
+     "src/base/text_more.c:1: no tests/*/text_more_test.c"),
     ("source_has_test", "exception_that_is_none_any_more", {"tests/unit/assert_test.c": "\n"},
      "tools/tidy.py:1: src/os/assert.c has a test now"),
     ("headers_alone", "needs_another", {"include/tenure/n.h": "size_t f(void);\n"},
