@@ -10,7 +10,8 @@ ONLY ?=
 JOBS ?= $(shell nproc)
 
 MAKEFLAGS += --no-print-directory
-QUIETLY := --log-level=WARNING
+# Where CI is set, a warning ends the build.
+CONFIGURE := --log-level=WARNING $(if $(CI),-DTN_WERROR=ON)
 TEST := python3 tools/test.py $(if $(ONLY),--only '$(ONLY)')
 
 .DEFAULT_GOAL := build
@@ -24,7 +25,7 @@ setup: ## install the Debian packages that are missing (root or sudo)
 	@tools/setup.sh
 
 build: setup ## build everything into build/, the programs into build/bin/
-	@test -f build/build.ninja || cmake --preset release $(QUIETLY)
+	@test -f build/build.ninja || cmake --preset release $(CONFIGURE)
 	@cmake --build build -j $(JOBS)
 
 run: build ## three nodes on loopback, live, until Ctrl-C or for DURATION=n seconds
@@ -47,23 +48,23 @@ mutants: build ## build each mutant of the core and show that it is caught
 
 fuzz: ## run each fuzz target for SECONDS=n, with sanitizers (needs clang)
 	@tools/setup.sh fuzz
-	@test -f build-fuzz/build.ninja || cmake --preset fuzz $(QUIETLY)
+	@test -f build-fuzz/build.ninja || cmake --preset fuzz $(CONFIGURE)
 	@cmake --build build-fuzz -j $(JOBS) --target fuzz_targets
 	@tools/fuzz.sh build-fuzz $(SECONDS)
 
 asan: setup ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@test -f build-asan/build.ninja || cmake --preset asan $(QUIETLY)
+	@test -f build-asan/build.ninja || cmake --preset asan $(CONFIGURE)
 	@cmake --build build-asan -j $(JOBS)
 	@$(TEST) --build build-asan
 
 tsan: setup ## the tests under ThreadSanitizer
-	@test -f build-tsan/build.ninja || cmake --preset tsan $(QUIETLY)
+	@test -f build-tsan/build.ninja || cmake --preset tsan $(CONFIGURE)
 	@cmake --build build-tsan -j $(JOBS)
 	@$(TEST) --build build-tsan
 
 clang: ## build and test with clang
 	@tools/setup.sh fuzz
-	@test -f build-clang/build.ninja || cmake --preset clang $(QUIETLY)
+	@test -f build-clang/build.ninja || cmake --preset clang $(CONFIGURE)
 	@cmake --build build-clang -j $(JOBS)
 	@$(TEST) --build build-clang
 

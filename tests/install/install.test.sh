@@ -63,8 +63,8 @@ completions_parse() {
 }
 
 texts_name_no_place() {
-    ! grep -rlE "$first|$TN_SOURCE_DIR|$TN_BUILD_DIR" "$prefix/$libdir/cmake" \
-        "$prefix/$libdir/pkgconfig"
+    ! grep -rE "(^|[\"=:; ])($first|$TN_SOURCE_DIR|$TN_BUILD_DIR)([\"/:; ]|\$)" \
+        "$prefix/$libdir/cmake" "$prefix/$libdir/pkgconfig"
 }
 
 unit_names_the_program() {
