@@ -29,3 +29,11 @@ void tn__text_add(struct tn__text *text, const char *format, ...)
         text->length += (size_t)wanted;
     }
 }
+
+void tn__text_add_hex(struct tn__text *text, const void *bytes, size_t length)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < length; i++) {
+        tn__text_add(text, "%02x", at[i]);
+    }
+}

@@ -19,4 +19,7 @@ void tn__text_init(struct tn__text *text, char *bytes, size_t size);
 __attribute__((format(printf, 2, 3))) void tn__text_add(struct tn__text *text, const char *format,
                                                         ...);
 
+/* Append bytes as hexadecimal digits, two each. */
+void tn__text_add_hex(struct tn__text *text, const void *bytes, size_t length);
+
 #endif

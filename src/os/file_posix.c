@@ -9,7 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -45,10 +45,23 @@ static int map_errno(int number)
     }
 }
 
+/* Make the name of an open directory durable in its parent. */
+static int sync_parent(int directory)
+{
+    int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0) {
+        return map_errno(errno);
+    }
+    int error = fsync(parent) == 0 ? TN_OK : map_errno(errno);
+    close(parent);
+    return error;
+}
+
 static int posix_open_directory(void *context, const char *path, bool create, tn__file *directory)
 {
     (void)context;
-    if (create && mkdir(path, 0700) != 0 && errno != EEXIST) {
+    bool made = create && mkdir(path, 0700) == 0;
+    if (create && !made && errno != EEXIST) {
         return map_errno(errno);
     }
     int fd;
@@ -57,6 +70,13 @@ static int posix_open_directory(void *context, const char *path, bool create, tn
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
         return map_errno(errno);
+    }
+    /* One that was there may have been made by a process that died before this, so it is synced
+     * again; if its parent is not ours to open, then neither was it ours to make. */
+    int error = create ? sync_parent(fd) : TN_OK;
+    if (error != TN_OK && (made || error != TN_ERROR_READ_ONLY)) {
+        close(fd);
+        return error;
     }
     *directory = fd;
     return TN_OK;

@@ -83,7 +83,7 @@ struct tn__words {
 };
 
 /* Open a data directory for this process and begin a new incarnation in it. On an error nothing is
- * open and `why` (may be NULL) says which file, what is wrong and what to do. Errors:
+ * open and `why` (why_size > 0) says which file, what is wrong and what to do. Errors:
  * TN_ERROR_NOT_FOUND (no such directory, or an empty one, and no bootstrap), TN_ERROR_LOCKED,
  * TN_ERROR_DAMAGED, TN_ERROR_NOT_EMPTY (of another cluster or node), TN_ERROR_VERSION,
  * TN_ERROR_INVALID (2^32 - 2 starts are used up), TN_ERROR_IO, TN_ERROR_DISK_FULL,
@@ -100,7 +100,7 @@ int tn__words_write(struct tn__words *words, const struct tn_record *record);
 /* Close, and let another process have the directory. Also after a failed write. */
 void tn__words_close(struct tn__words *words);
 
-/* The restart word of a diskless node: random as a whole, and never UINT64_MAX. */
+/* The restart word of a diskless node: random as a whole, never UINT64_MAX and never 0. */
 uint64_t tn__words_diskless_restart_word(uint64_t random);
 
 #endif

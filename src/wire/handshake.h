@@ -76,7 +76,7 @@ uint32_t tn__hello_write(uint8_t *bytes, const struct tn__hello *hello, tn_node_
 int tn__hello_read(const uint8_t *bytes, const struct tn__frame_header *header,
                    struct tn__hello *hello);
 
-/* May these two exchange votes? Returns 0, or the error and in `why` (may be NULL) a sentence with
+/* May these two exchange votes? Returns 0, or the error and in `why` (why_size > 0) a sentence with
  * both values and the way out. Errors: TN_ERROR_VERSION, TN_ERROR_WRONG_CLUSTER,
  * TN_ERROR_WRONG_MEMBER (not a member, or a second node under our own id),
  * TN_ERROR_WRONG_CONFIGURATION (version, members, rho, tables or durations). */

@@ -12,13 +12,6 @@ static void add_peer(struct tn__text *why, const struct tn__hello *theirs)
     tn__text_add(why, "%s (node %u)", theirs->name, (unsigned)theirs->node);
 }
 
-static void add_id(struct tn__text *why, const uint8_t id[16])
-{
-    for (uint32_t i = 0; i < 16; i++) {
-        tn__text_add(why, "%02x", id[i]);
-    }
-}
-
 static void add_members(struct tn__text *why, const struct tn__hello *hello)
 {
     for (uint32_t i = 0; i < hello->members_count; i++) {
@@ -63,9 +56,9 @@ static int compare_clusters(const struct tn__hello *ours, const struct tn__hello
     }
     add_peer(why, theirs);
     tn__text_add(why, " belongs to cluster ");
-    add_id(why, theirs->cluster_id);
+    tn__text_add_hex(why, theirs->cluster_id, sizeof(theirs->cluster_id));
     tn__text_add(why, ", this node to ");
-    add_id(why, ours->cluster_id);
+    tn__text_add_hex(why, ours->cluster_id, sizeof(ours->cluster_id));
     tn__text_add(why, ": check the addresses of the peers");
     return TN_ERROR_WRONG_CLUSTER;
 }
@@ -172,10 +165,8 @@ int tn__handshake_compare(const struct tn__hello *ours, const struct tn__hello *
 {
     tn_assert(tn__hello_valid(ours));
     tn_assert(tn__hello_valid(theirs));
-    char nowhere[1];
     struct tn__text text;
-    tn__text_init(&text, why != NULL && why_size > 0 ? why : nowhere,
-                  why != NULL && why_size > 0 ? why_size : sizeof(nowhere));
+    tn__text_init(&text, why, why_size);
     /* From the most general to the particular: what is said first explains what follows from it. */
     static int (*const checks[])(const struct tn__hello *, const struct tn__hello *,
                                  struct tn__text *) = {
@@ -197,10 +188,8 @@ int tn__handshake_expect(const struct tn__hello *theirs, tn_node_id node, const 
     if (theirs->node == node && strcmp(theirs->name, name) == 0) {
         return TN_OK;
     }
-    char nowhere[1];
     struct tn__text text;
-    tn__text_init(&text, why != NULL && why_size > 0 ? why : nowhere,
-                  why != NULL && why_size > 0 ? why_size : sizeof(nowhere));
+    tn__text_init(&text, why, why_size);
     tn__text_add(&text, "where %s (node %u) should answer, ", name, (unsigned)node);
     add_peer(&text, theirs);
     tn__text_add(&text, " does: check the addresses and names of the peers");
