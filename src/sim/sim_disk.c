@@ -1,0 +1,631 @@
+/* The simulated disk: names, open files, and the plan of faults. The bytes are sim_disk_inode.c's.
+ *
+ * Names have the same two states as bytes: `cached` is what lookups see, `durable` what a crash
+ * leaves, and `queue` the changes since the directory was synced. Inodes are referred to by index;
+ * one that nothing refers to any more is freed when the directory is synced and at a restart. */
+#include "sim/sim_disk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <tenure/error.h>
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "sim/sim_disk_inode.h"
+
+enum {
+    NAMES_MAX = 64,
+    NAME_SIZE = 64,
+    INODES_MAX = 256,
+    OPEN_MAX = 64,
+    QUEUE_MAX = 512,
+    NO_INODE = -1,
+};
+
+struct entry {
+    int32_t inode;
+    char name[NAME_SIZE];
+};
+
+struct directory {
+    uint32_t count;
+    struct entry entries[NAMES_MAX];
+};
+
+/* A change of names: `to` now stands for the inode (NO_INODE: for nothing); `from`, if not empty,
+ * no longer does. */
+struct renaming {
+    int32_t inode;
+    char from[NAME_SIZE];
+    char to[NAME_SIZE];
+};
+
+struct handle {
+    bool used;
+    bool is_directory;
+    bool writable;
+    bool locked;
+    int32_t inode;
+    uint64_t generation; /* of the slot: an old handle is told from its successor */
+};
+
+struct tn__sim_disk {
+    uint64_t random;
+    uint64_t operations;
+    bool crashed;
+    struct tn__sim_disk_plan plan;
+    struct tn__sim_disk_inode *inodes[INODES_MAX];
+    struct directory cached;
+    struct directory durable;
+    uint32_t queue_count;
+    struct renaming queue[QUEUE_MAX];
+    struct handle handles[OPEN_MAX];
+};
+
+/* ---- Names --------------------------------------------------------------------------------- */
+
+static int32_t directory_find(const struct directory *directory, const char *name)
+{
+    for (uint32_t i = 0; i < directory->count; i++) {
+        if (strcmp(directory->entries[i].name, name) == 0) {
+            return directory->entries[i].inode;
+        }
+    }
+    return NO_INODE;
+}
+
+/* Make `name` stand for the inode; NO_INODE removes it. */
+static void directory_set(struct directory *directory, const char *name, int32_t inode)
+{
+    uint32_t at = 0;
+    while (at < directory->count && strcmp(directory->entries[at].name, name) != 0) {
+        at++;
+    }
+    if (inode == NO_INODE) {
+        if (at < directory->count) {
+            directory->entries[at] = directory->entries[--directory->count];
+        }
+        return;
+    }
+    if (at == directory->count) {
+        tn_assert(directory->count < NAMES_MAX);
+        tn_assert(strlen(name) < NAME_SIZE);
+        directory->count++;
+        strcpy(directory->entries[at].name, name);
+    }
+    directory->entries[at].inode = inode;
+}
+
+static void renaming_apply(struct directory *directory, const struct renaming *renaming)
+{
+    if (renaming->from[0] != '\0') {
+        directory_set(directory, renaming->from, NO_INODE);
+    }
+    directory_set(directory, renaming->to, renaming->inode);
+}
+
+static void rename_queued(struct tn__sim_disk *disk, const char *from, const char *to,
+                          int32_t inode)
+{
+    tn_assert(disk->queue_count < QUEUE_MAX);
+    tn_assert(strlen(from) < NAME_SIZE && strlen(to) < NAME_SIZE);
+    struct renaming *renaming = &disk->queue[disk->queue_count++];
+    renaming->inode = inode;
+    strcpy(renaming->from, from);
+    strcpy(renaming->to, to);
+    renaming_apply(&disk->cached, renaming);
+}
+
+/* Carry the queued changes of names over: all of them, or each as the seed decides. */
+static void names_settle(struct tn__sim_disk *disk, bool all)
+{
+    for (uint32_t i = 0; i < disk->queue_count; i++) {
+        if (all || tn__random_below(&disk->random, 2) == 0) {
+            renaming_apply(&disk->durable, &disk->queue[i]);
+        }
+    }
+    disk->queue_count = 0;
+}
+
+/* ---- Inodes and open files ----------------------------------------------------------------- */
+
+static void directory_mark(const struct directory *directory, bool *marks)
+{
+    for (uint32_t i = 0; i < directory->count; i++) {
+        marks[directory->entries[i].inode] = true;
+    }
+}
+
+/* Free what no name, no queued change and no open file refers to. */
+static void inodes_collect(struct tn__sim_disk *disk)
+{
+    bool marks[INODES_MAX] = {false};
+    directory_mark(&disk->cached, marks);
+    directory_mark(&disk->durable, marks);
+    for (uint32_t i = 0; i < disk->queue_count; i++) {
+        if (disk->queue[i].inode != NO_INODE) {
+            marks[disk->queue[i].inode] = true;
+        }
+    }
+    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+        if (disk->handles[i].used && !disk->handles[i].is_directory) {
+            marks[disk->handles[i].inode] = true;
+        }
+    }
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        if (!marks[i]) {
+            tn__sim_disk_inode_free(disk->inodes[i]);
+            disk->inodes[i] = NULL;
+        }
+    }
+}
+
+static int32_t inode_new(struct tn__sim_disk *disk)
+{
+    int32_t free_slot = 0;
+    while (free_slot < INODES_MAX && disk->inodes[free_slot] != NULL) {
+        free_slot++;
+    }
+    tn_assert(free_slot < INODES_MAX);
+    disk->inodes[free_slot] = tn__sim_disk_inode_new();
+    return free_slot;
+}
+
+/* Open files are numbered generation * OPEN_MAX + slot. */
+static int handle_new(struct tn__sim_disk *disk, struct handle handle, tn__file *file)
+{
+    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+        if (!disk->handles[i].used) {
+            handle.used = true;
+            handle.generation = disk->handles[i].generation + 1;
+            disk->handles[i] = handle;
+            *file = (tn__file)(handle.generation * OPEN_MAX + i);
+            return TN_OK;
+        }
+    }
+    return TN_ERROR_NO_MEMORY;
+}
+
+/* The open file; NULL if it was closed, by close() or by a restart. */
+static struct handle *handle_find(struct tn__sim_disk *disk, tn__file file)
+{
+    tn_assert(file >= 0);
+    struct handle *handle = &disk->handles[(uint64_t)file % OPEN_MAX];
+    bool same = handle->used && handle->generation == (uint64_t)file / OPEN_MAX;
+    return same ? handle : NULL;
+}
+
+static struct tn__sim_disk_inode *inode_find(struct tn__sim_disk *disk, tn__file file)
+{
+    const struct handle *handle = handle_find(disk, file);
+    return handle != NULL && !handle->is_directory ? disk->inodes[handle->inode] : NULL;
+}
+
+/* ---- The plan ------------------------------------------------------------------------------ */
+
+static bool chance(struct tn__sim_disk *disk, uint32_t per_million)
+{
+    return per_million > 0 && tn__random_below(&disk->random, 1000000) < per_million;
+}
+
+/* Number an operation; its error if it shall fail. */
+static int operation_begin(struct tn__sim_disk *disk, bool changes)
+{
+    if (disk->crashed) {
+        return TN_ERROR_IO;
+    }
+    disk->operations++;
+    const struct tn__sim_disk_plan *plan = &disk->plan;
+    if (plan->read_only && changes) {
+        return TN_ERROR_READ_ONLY;
+    }
+    uint64_t count = plan->fail_count > 0 ? plan->fail_count : 1;
+    bool planned = plan->fail_at > 0 && disk->operations >= plan->fail_at &&
+                   disk->operations - plan->fail_at < count;
+    if (planned || chance(disk, plan->fail_per_million)) {
+        return plan->fail_error != 0 ? plan->fail_error : TN_ERROR_IO;
+    }
+    return TN_OK;
+}
+
+/* The operation has taken effect; does the machine stop before it returns? */
+static int operation_end(struct tn__sim_disk *disk)
+{
+    if (disk->operations == disk->plan.crash_at || chance(disk, disk->plan.crash_per_million)) {
+        disk->crashed = true;
+        return TN_ERROR_IO;
+    }
+    return TN_OK;
+}
+
+static size_t transfer_bytes(struct tn__sim_disk *disk, size_t length)
+{
+    if (!disk->plan.short_transfers || length == 0) {
+        return length;
+    }
+    return (size_t)(1 + tn__random_below(&disk->random, length));
+}
+
+static uint64_t bytes_used(const struct tn__sim_disk *disk)
+{
+    uint64_t used = 0;
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        used += disk->inodes[i] != NULL ? disk->inodes[i]->cached.size : 0;
+    }
+    return used;
+}
+
+/* ---- Operations ---------------------------------------------------------------------------- */
+
+static int sim_open_directory(void *context, const char *path, bool create, tn__file *directory)
+{
+    struct tn__sim_disk *disk = context;
+    tn_assert(path != NULL);
+    tn_maybe(create);
+    int error = operation_begin(disk, false);
+    if (error == TN_OK) {
+        error = handle_new(disk, (struct handle){.is_directory = true}, directory);
+    }
+    return error != TN_OK ? error : operation_end(disk);
+}
+
+static int sim_list(void *context, tn__file directory, tn__file_visit visit, void *visitor)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, false);
+    if (error != TN_OK || handle_find(disk, directory) == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    for (uint32_t i = 0; i < disk->cached.count; i++) {
+        if (!visit(visitor, disk->cached.entries[i].name)) {
+            break;
+        }
+    }
+    return operation_end(disk);
+}
+
+static int sim_open(void *context, tn__file directory, const char *name, uint32_t mode,
+                    tn__file *file)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, (mode & TN_FILE_WRITE) != 0);
+    if (error != TN_OK) {
+        return error;
+    }
+    if (handle_find(disk, directory) == NULL) {
+        return TN_ERROR_IO;
+    }
+    int32_t inode = directory_find(&disk->cached, name);
+    if (inode == NO_INODE && (mode & TN_FILE_CREATE) == 0) {
+        return TN_ERROR_NOT_FOUND;
+    }
+    if (inode != NO_INODE && (mode & TN_FILE_EXCLUSIVE) != 0) {
+        return TN_ERROR_IO;
+    }
+    if (inode == NO_INODE) {
+        inode = inode_new(disk);
+        rename_queued(disk, "", name, inode);
+    }
+    struct handle handle = {.inode = inode, .writable = (mode & TN_FILE_WRITE) != 0};
+    error = handle_new(disk, handle, file);
+    return error != TN_OK ? error : operation_end(disk);
+}
+
+static void sim_close(void *context, tn__file file)
+{
+    struct handle *handle = handle_find(context, file);
+    if (handle != NULL) {
+        handle->used = false;
+    }
+}
+
+static int sim_size(void *context, tn__file file, uint64_t *bytes)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, false);
+    const struct tn__sim_disk_inode *inode = inode_find(disk, file);
+    if (error != TN_OK || inode == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    *bytes = inode->cached.size;
+    return operation_end(disk);
+}
+
+static int sim_read(void *context, tn__file file, uint64_t offset, void *bytes, size_t length,
+                    size_t *done)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, false);
+    const struct tn__sim_disk_inode *inode = inode_find(disk, file);
+    if (error != TN_OK || inode == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    uint64_t left = offset < inode->cached.size ? inode->cached.size - offset : 0;
+    *done = transfer_bytes(disk, length < left ? length : (size_t)left);
+    if (*done > 0) {
+        memcpy(bytes, inode->cached.bytes + offset, *done);
+    }
+    return operation_end(disk);
+}
+
+static int sim_write(void *context, tn__file file, uint64_t offset, const void *bytes,
+                     size_t length, size_t *done)
+{
+    struct tn__sim_disk *disk = context;
+    bool was_running = !disk->crashed;
+    int error = operation_begin(disk, true);
+    const struct handle *handle = handle_find(disk, file);
+    struct tn__sim_disk_inode *inode = inode_find(disk, file);
+    if (inode == NULL || !handle->writable) {
+        return TN_ERROR_IO;
+    }
+    if (error == TN_ERROR_IO && was_running) {
+        /* A write that fails may have got some of its bytes in. */
+        tn__sim_disk_inode_write(inode, offset, bytes, tn__random_below(&disk->random, length + 1));
+    }
+    if (error != TN_OK) {
+        return error;
+    }
+    *done = transfer_bytes(disk, length);
+    uint64_t end = offset + *done;
+    uint64_t growth = end > inode->cached.size ? end - inode->cached.size : 0;
+    bool full = disk->plan.space_bytes > 0 && bytes_used(disk) + growth > disk->plan.space_bytes;
+    if (growth > 0 && full) {
+        return TN_ERROR_DISK_FULL;
+    }
+    tn__sim_disk_inode_write(inode, offset, bytes, *done);
+    return operation_end(disk);
+}
+
+static int sim_truncate(void *context, tn__file file, uint64_t bytes)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, true);
+    struct tn__sim_disk_inode *inode = inode_find(disk, file);
+    if (error != TN_OK || inode == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    tn__sim_disk_inode_truncate(inode, bytes);
+    return operation_end(disk);
+}
+
+static int sim_sync(void *context, tn__file file)
+{
+    struct tn__sim_disk *disk = context;
+    bool was_running = !disk->crashed;
+    int error = operation_begin(disk, false);
+    struct tn__sim_disk_inode *inode = inode_find(disk, file);
+    if (inode == NULL) {
+        return TN_ERROR_IO;
+    }
+    if (error != TN_OK) {
+        /* fault.D8: some of it may be there, and what is not will never be. */
+        if (was_running) {
+            tn__sim_disk_inode_scatter(inode, &disk->random);
+            if (disk->plan.failed_sync == TN_SIM_DISK_REVERTED) {
+                tn__sim_disk_inode_revert(inode);
+            }
+        }
+        return error;
+    }
+    error = operation_end(disk);
+    if (error == TN_OK) {
+        tn__sim_disk_inode_sync(inode);
+    }
+    return error;
+}
+
+static int sim_sync_directory(void *context, tn__file directory)
+{
+    struct tn__sim_disk *disk = context;
+    bool was_running = !disk->crashed;
+    int error = operation_begin(disk, false);
+    if (handle_find(disk, directory) == NULL) {
+        return TN_ERROR_IO;
+    }
+    if (error != TN_OK) {
+        if (was_running) {
+            names_settle(disk, false);
+        }
+        return error;
+    }
+    error = operation_end(disk);
+    if (error == TN_OK) {
+        names_settle(disk, true);
+        inodes_collect(disk);
+    }
+    return error;
+}
+
+static int sim_rename(void *context, tn__file directory, const char *from, const char *to)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, true);
+    if (error != TN_OK || handle_find(disk, directory) == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    int32_t inode = directory_find(&disk->cached, from);
+    if (inode == NO_INODE) {
+        return TN_ERROR_NOT_FOUND;
+    }
+    rename_queued(disk, from, to, inode);
+    return operation_end(disk);
+}
+
+static int sim_unlink(void *context, tn__file directory, const char *name)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, true);
+    if (error != TN_OK || handle_find(disk, directory) == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    if (directory_find(&disk->cached, name) == NO_INODE) {
+        return TN_ERROR_NOT_FOUND;
+    }
+    rename_queued(disk, "", name, NO_INODE);
+    return operation_end(disk);
+}
+
+static int sim_lock(void *context, tn__file file)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, false);
+    struct handle *handle = handle_find(disk, file);
+    if (error != TN_OK || handle == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+        const struct handle *other = &disk->handles[i];
+        if (other != handle && other->used && other->locked && other->inode == handle->inode) {
+            return TN_ERROR_LOCKED;
+        }
+    }
+    handle->locked = true;
+    return operation_end(disk);
+}
+
+static const struct tn__file_operations sim_operations = {
+    .open_directory = sim_open_directory,
+    .list = sim_list,
+    .open = sim_open,
+    .close = sim_close,
+    .size = sim_size,
+    .read = sim_read,
+    .write = sim_write,
+    .truncate = sim_truncate,
+    .sync = sim_sync,
+    .sync_directory = sim_sync_directory,
+    .rename = sim_rename,
+    .unlink = sim_unlink,
+    .lock = sim_lock,
+};
+
+/* ---- Life and plan ------------------------------------------------------------------------- */
+
+struct tn__sim_disk *tn__sim_disk_new(uint64_t seed)
+{
+    struct tn__sim_disk *disk = tn__sim_disk_allocate(NULL, sizeof(*disk));
+    memset(disk, 0, sizeof(*disk));
+    disk->random = seed;
+    return disk;
+}
+
+void tn__sim_disk_free(struct tn__sim_disk *disk)
+{
+    if (disk == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        tn__sim_disk_inode_free(disk->inodes[i]);
+    }
+    free(disk);
+}
+
+struct tn__sim_disk *tn__sim_disk_copy(const struct tn__sim_disk *disk, uint64_t seed)
+{
+    struct tn__sim_disk *copy = tn__sim_disk_new(seed);
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        if (disk->inodes[i] != NULL) {
+            copy->inodes[i] = tn__sim_disk_inode_copy(disk->inodes[i]);
+        }
+    }
+    copy->cached = disk->cached;
+    copy->durable = disk->durable;
+    copy->queue_count = disk->queue_count;
+    memcpy(copy->queue, disk->queue, disk->queue_count * sizeof(disk->queue[0]));
+    return copy;
+}
+
+struct tn__files tn__sim_disk_files(struct tn__sim_disk *disk)
+{
+    return (struct tn__files){.operations = &sim_operations, .context = disk};
+}
+
+void tn__sim_disk_arm(struct tn__sim_disk *disk, const struct tn__sim_disk_plan *plan)
+{
+    disk->plan = *plan;
+    disk->operations = 0;
+}
+
+uint64_t tn__sim_disk_operations(const struct tn__sim_disk *disk)
+{
+    return disk->operations;
+}
+
+bool tn__sim_disk_crashed(const struct tn__sim_disk *disk)
+{
+    return disk->crashed;
+}
+
+void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash crash)
+{
+    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+        disk->handles[i].used = false;
+    }
+    disk->crashed = false;
+    tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){0});
+    if (crash != TN_SIM_DISK_PROCESS_ONLY) {
+        if (crash == TN_SIM_DISK_ANY) {
+            names_settle(disk, false);
+        }
+        disk->queue_count = 0;
+        disk->cached = disk->durable;
+        for (uint32_t i = 0; i < INODES_MAX; i++) {
+            if (disk->inodes[i] == NULL) {
+                continue;
+            }
+            if (crash == TN_SIM_DISK_ANY) {
+                tn__sim_disk_inode_scatter(disk->inodes[i], &disk->random);
+            }
+            tn__sim_disk_inode_drop(disk->inodes[i]);
+            tn__sim_disk_inode_revert(disk->inodes[i]);
+        }
+    }
+    inodes_collect(disk);
+}
+
+/* ---- For tests ----------------------------------------------------------------------------- */
+
+const uint8_t *tn__sim_disk_peek(const struct tn__sim_disk *disk, const char *name, uint64_t *bytes)
+{
+    static const uint8_t nothing[1];
+    int32_t inode = directory_find(&disk->cached, name);
+    if (inode == NO_INODE) {
+        return NULL;
+    }
+    *bytes = disk->inodes[inode]->cached.size;
+    return *bytes > 0 ? disk->inodes[inode]->cached.bytes : nothing;
+}
+
+void tn__sim_disk_put(struct tn__sim_disk *disk, const char *name, const void *bytes, size_t length)
+{
+    int32_t inode = inode_new(disk);
+    tn__sim_disk_inode_write(disk->inodes[inode], 0, bytes, length);
+    tn__sim_disk_inode_sync(disk->inodes[inode]);
+    directory_set(&disk->cached, name, inode);
+    directory_set(&disk->durable, name, inode);
+}
+
+bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit)
+{
+    int32_t inode = directory_find(&disk->cached, name);
+    if (inode == NO_INODE || bit / 8 >= disk->inodes[inode]->cached.size) {
+        return false;
+    }
+    struct tn__sim_disk_inode *file = disk->inodes[inode];
+    uint8_t inverted = (uint8_t)(1U << (bit % 8));
+    file->cached.bytes[bit / 8] ^= inverted;
+    if (bit / 8 < file->durable.size) {
+        file->durable.bytes[bit / 8] ^= inverted;
+    }
+    return true;
+}
+
+bool tn__sim_disk_remove(struct tn__sim_disk *disk, const char *name)
+{
+    bool found = directory_find(&disk->cached, name) != NO_INODE;
+    directory_set(&disk->cached, name, NO_INODE);
+    directory_set(&disk->durable, name, NO_INODE);
+    return found;
+}
