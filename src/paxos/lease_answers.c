@@ -1,0 +1,270 @@
+/* The acceptor's side of the machine: what stands before the cell (A4, F1, F3, F4), the cell's
+ * verdict, and the answer. And the learner's, L1.
+ *
+ * Each handler has a twin that says why a message is passed over in silence; what it returns is the
+ * counter to raise. An answer goes to the proposer alone, and carries all it needs to wait or to
+ * outbid: the promise, the lease in the way and its remaining time (P5). */
+#include "base/assert.h"
+#include "paxos/lease_machine.h"
+#include "paxos/quorum.h"
+
+static struct tn__lease_key key_of(const struct tn__lease_table *table,
+                                   const struct tn_message *message)
+{
+    return tn__lease_table_key(table, message->name, message->name_bytes);
+}
+
+/* A4, F3: is this acceptor silent, and which counter says so? NULL: it answers. */
+static uint64_t *silent_because(struct tn__lease_turn *turn, const struct tn__lease_table *table)
+{
+    struct tn_lease *lease = turn->lease;
+    if (turn->now < table->quarantine_end) {
+        return &lease->counters.quarantined; /* A4: whatever was written before the restart */
+    }
+    if (lease->left != 0 || lease->leaving != 0 || lease->joining != 0 ||
+        turn->now < lease->silent_until) {
+        return &lease->counters.configurations; /* F3: it has left, or waits out a larger step */
+    }
+    return NULL;
+}
+
+static struct tn_message *answer(struct tn__lease_turn *turn, const struct tn_message *message,
+                                 uint32_t slot, enum tn_message_kind kind)
+{
+    struct tn_message *sent = tn__lease_send(turn, message->table, slot, kind,
+                                             tn__member_bit(turn->event->from), message->ballot);
+    sent->flags = turn->lease->ceiling.enabled != 0 ? TN_MESSAGE_FENCED : 0;
+    return sent;
+}
+
+/* A refusal for want of room: the name has no record to speak from. */
+static void answer_full(struct tn__lease_turn *turn, const struct tn_message *message,
+                        enum tn_message_kind kind)
+{
+    struct tn_effects *effects = turn->effects;
+    tn_assert(effects->messages_count < TN_EFFECT_MESSAGES_MAX);
+    turn->lease->counters.full++;
+    struct tn_message *sent = &effects->messages[effects->messages_count++];
+    *sent = *message;
+    sent->after = 0;
+    sent->to = tn__member_bit(turn->event->from);
+    sent->kind = (uint8_t)kind;
+    sent->flags = TN_MESSAGE_FULL;
+    sent->priority = 0;
+    sent->durations = 0;
+    sent->promised = turn->lease->floor;
+    sent->lease = (struct tn_ballot){0};
+    sent->remaining = 0;
+}
+
+/* The record of a message's name, made if need be; TN__SLOT_NONE: no room. */
+static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *table,
+                         const struct tn_message *message)
+{
+    struct tn__lease_key key = key_of(table, message);
+    uint32_t slot = tn__lease_table_find(table, key);
+    if (slot == TN__SLOT_NONE) {
+        slot = tn__lease_table_add(table, key, turn->lease->floor, turn->now);
+    }
+    return slot;
+}
+
+/* What the cell knows that the proposer should: the promise, and the lease in the way. */
+static void report(struct tn_message *sent, const struct tn__lease_acceptor *acceptor, tn_time now)
+{
+    sent->promised = acceptor->promised;
+    if (tn__lease_acceptor_is_live(acceptor, now)) {
+        sent->lease = acceptor->accepted;
+        sent->remaining = acceptor->deadline - now;
+    }
+}
+
+/* H3: a preferred contender is back, and well enough to ask: the owner yields to it. */
+static void consider_yielding(struct tn__lease_turn *turn, const struct tn_message *message,
+                              const struct tn__lease_table *table, uint32_t slot)
+{
+    struct tn__lease_contender *contender =
+        tn__lease_table_contender(table, tn__lease_table_name(table, slot));
+    if (contender == NULL || turn->event->from == turn->lease->self ||
+        message->priority >= contender->priority ||
+        !tn__lease_proposer_holds(&contender->proposer, turn->now) || !tn__lease_has_room(turn)) {
+        return;
+    }
+    if (contender->handed_over != 0 &&
+        turn->now - contender->handed_over < table->options.hand_over_ns) {
+        return; /* H3: at most once an interval */
+    }
+    contender->handed_over = turn->now == 0 ? 1 : turn->now;
+    tn__lease_give_up(turn, message->table, contender, tn_ballot_node(message->ballot));
+}
+
+void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *message)
+{
+    struct tn_lease *lease = turn->lease;
+    struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
+    uint64_t *silent = silent_because(turn, table);
+    if (silent != NULL) {
+        (*silent)++;
+        return;
+    }
+    if (message->durations != table->durations) {
+        lease->counters.durations++;
+        tn__lease_incident(turn, TN_REASON_DURATIONS, tn_ballot_node(message->ballot));
+        return;
+    }
+    uint64_t after = 0;
+    if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
+        return; /* F4 */
+    }
+    uint32_t slot = slot_for(turn, table, message);
+    if (slot == TN__SLOT_NONE) {
+        answer_full(turn, message, TN_MESSAGE_REJECTED);
+        return;
+    }
+    struct tn__lease_acceptor *acceptor = &tn__lease_table_name(table, slot)->acceptor;
+    struct tn_message *sent = NULL;
+    switch (tn__lease_acceptor_prepare(acceptor, message->ballot, turn->now, false)) { /* A1 */
+    case TN__LEASE_PROMISED:
+        lease->counters.promises++;
+        tn__lease_table_touch(table, slot, turn->now);
+        sent = answer(turn, message, slot, TN_MESSAGE_PROMISE);
+        break;
+    case TN__LEASE_CLOSED:
+        lease->counters.closed++;
+        sent = answer(turn, message, slot, TN_MESSAGE_CLOSED);
+        break;
+    case TN__LEASE_DUPLICATE:
+        lease->counters.duplicates++;
+        tn__lease_incident(turn, TN_REASON_DUPLICATE_NODE, tn_ballot_node(message->ballot));
+        sent = answer(turn, message, slot, TN_MESSAGE_REJECTED);
+        sent->flags |= TN_MESSAGE_DUPLICATE;
+        break;
+    default:
+        lease->counters.rejected++;
+        sent = answer(turn, message, slot, TN_MESSAGE_REJECTED);
+        break;
+    }
+    report(sent, acceptor, turn->now);
+    sent->after = after; /* F1 */
+    if (sent->kind == TN_MESSAGE_CLOSED) {
+        consider_yielding(turn, message, table, slot);
+    }
+}
+
+void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *message)
+{
+    struct tn_lease *lease = turn->lease;
+    struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
+    uint64_t *silent = silent_because(turn, table);
+    if (silent != NULL) {
+        (*silent)++;
+        return;
+    }
+    uint64_t after = 0;
+    if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
+        return; /* F4 */
+    }
+    uint32_t slot = slot_for(turn, table, message);
+    if (slot == TN__SLOT_NONE) {
+        answer_full(turn, message, TN_MESSAGE_REFUSED);
+        return;
+    }
+    struct tn__lease_acceptor *acceptor = &tn__lease_table_name(table, slot)->acceptor;
+    struct tn_message *sent = NULL;
+    switch (tn__lease_acceptor_accept(acceptor, message->ballot, turn->now,
+                                      table->options.acceptor_ns)) { /* A2 */
+    case TN__LEASE_ACCEPTED:
+        lease->counters.accepted++;
+        tn__lease_table_touch(table, slot, turn->now);
+        sent = answer(turn, message, slot, TN_MESSAGE_ACCEPTED);
+        break;
+    case TN__LEASE_DUPLICATE:
+        lease->counters.duplicates++;
+        tn__lease_incident(turn, TN_REASON_DUPLICATE_NODE, tn_ballot_node(message->ballot));
+        sent = answer(turn, message, slot, TN_MESSAGE_REFUSED);
+        sent->flags |= TN_MESSAGE_DUPLICATE;
+        report(sent, acceptor, turn->now);
+        break;
+    default:
+        lease->counters.refused++;
+        sent = answer(turn, message, slot, TN_MESSAGE_REFUSED);
+        report(sent, acceptor, turn->now);
+        break;
+    }
+    sent->after = after; /* F1 */
+}
+
+/* H1: who contends hears that the name is free, and the one named need not wait; the others stand
+ * back for one back-off. */
+static void wake_contender(struct tn__lease_turn *turn, const struct tn_message *message,
+                           const struct tn__lease_table *table,
+                           struct tn__lease_contender *contender)
+{
+    if (contender->wanted == 0 || contender->place != TN__CONTENDER_WAITING) {
+        return;
+    }
+    tn_time wake = turn->now;
+    if (message->successor != tn__lease_self(turn->lease)) {
+        wake += tn__lease_back_off(turn, message->table, contender);
+        if (message->successor != 0) {
+            contender->stand_back_until = turn->now + table->options.back_off_ns; /* H1 */
+        }
+    }
+    tn__lease_attempt_wait(turn, message->table, contender, wake);
+}
+
+void tn__lease_on_release(struct tn__lease_turn *turn, const struct tn_message *message)
+{
+    struct tn_lease *lease = turn->lease;
+    struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
+    uint32_t slot = slot_for(turn, table, message);
+    if (slot == TN__SLOT_NONE) {
+        lease->counters.full++;
+        return;
+    }
+    struct tn__lease_name *name = tn__lease_table_name(table, slot);
+    uint64_t *silent = silent_because(turn, table);
+    if (silent != NULL) {
+        (*silent)++; /* A4: to releases too */
+    } else if (tn__lease_acceptor_release(&name->acceptor, message->ballot)) { /* A3 */
+        lease->counters.cleared++;
+    } else {
+        lease->counters.unmatched++;
+    }
+    struct tn__lease_learner *learner = tn__lease_table_learner(table, slot);
+    if (learner != NULL && tn__lease_learner_forget(learner, message->ballot)) {
+        struct tn_notice *notice = tn__lease_notify(turn, message->table, slot, TN_NOTICE_FREED);
+        notice->node = tn_ballot_node(message->ballot);
+        notice->ballot = message->ballot;
+    }
+    struct tn__lease_contender *contender = tn__lease_table_contender(table, name);
+    if (contender != NULL && turn->event->from != lease->self) {
+        wake_contender(turn, message, table, contender);
+    }
+}
+
+void tn__lease_on_learn(struct tn__lease_turn *turn, const struct tn_message *message)
+{
+    struct tn__lease_table *table = tn__lease_table_at(turn->lease, message->table);
+    if (table->learners_at == 0 || turn->event->from == turn->lease->self) {
+        return;
+    }
+    uint32_t slot = slot_for(turn, table, message);
+    if (slot == TN__SLOT_NONE) {
+        turn->lease->counters.full++;
+        return;
+    }
+    tn__lease_table_touch(table, slot, turn->now);
+    /* L1: a hint is never believed for longer than a lease can last. */
+    tn_time remaining = message->remaining < table->options.proposer_ns
+                            ? message->remaining
+                            : table->options.proposer_ns;
+    struct tn__lease_learner *learner = tn__lease_table_learner(table, slot);
+    if (tn__lease_learner_learn(learner, message->ballot, message->token, remaining, turn->now)) {
+        struct tn_notice *notice = tn__lease_notify(turn, message->table, slot, TN_NOTICE_LEARNED);
+        notice->node = tn_ballot_node(message->ballot);
+        notice->ballot = message->ballot;
+        notice->token = message->token;
+        notice->remaining = remaining;
+    }
+}
