@@ -232,7 +232,9 @@ static int operation_begin(struct tn__sim_disk *disk, bool changes)
 /* The operation has taken effect; does the machine stop before it returns? */
 static int operation_end(struct tn__sim_disk *disk)
 {
-    if (disk->operations == disk->plan.crash_at || chance(disk, disk->plan.crash_per_million)) {
+    /* At the planned one, or, if that had no effect to stop in, at the next that has. */
+    bool planned = disk->plan.crash_at > 0 && disk->operations >= disk->plan.crash_at;
+    if (planned || chance(disk, disk->plan.crash_per_million)) {
         disk->crashed = true;
         return TN_ERROR_IO;
     }
