@@ -196,6 +196,8 @@ class Runner:
         self.build = build
         self.lock = threading.Lock()
         self.running = set()
+        self.stopping = False
+        self.threads = []
         self.passed = self.failed = self.skipped = 0
 
     def run(self, program):
@@ -218,14 +220,17 @@ class Runner:
         self.report(program, verdict, text, time.monotonic() - started)
 
     def run_into(self, program, environment, output):
-        try:
-            process = subprocess.Popen(
-                [str(program.path)], stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, cwd=self.source, env=environment,
-                start_new_session=True)
-        except OSError as error:
-            return f"cannot be started: {error.strerror}"
-        self.running.add(process.pid)
+        with self.lock:
+            if self.stopping:
+                return "interrupted"
+            try:
+                process = subprocess.Popen(
+                    [str(program.path)], stdin=subprocess.DEVNULL, stdout=output,
+                    stderr=subprocess.STDOUT, cwd=self.source, env=environment,
+                    start_new_session=True)
+            except OSError as error:
+                return f"cannot be started: {error.strerror}"
+            self.running.add(process.pid)
         problem = end_of(process, program.timeout)
         self.running.discard(process.pid)
         return problem
@@ -255,6 +260,15 @@ class Runner:
         print(text.rstrip("\n"))
         print(f"---- end of {program.name}{': ' + problem if problem else ''}")
 
+    def stop(self):
+        """Ends what runs and lets nothing else start."""
+        with self.lock:
+            self.stopping = True
+            for group in self.running:
+                kill_group(group)
+        for thread in self.threads:
+            thread.join(LEFT_BEHIND_GRACE_SECONDS)
+
     def skip(self, program, reason):
         with self.lock:
             self.skipped += 1
@@ -268,16 +282,16 @@ class Runner:
             waiting.put(program)
 
         def work():
-            while True:
+            while not self.stopping:
                 try:
                     self.run(waiting.get_nowait())
                 except queue.Empty:
                     return
 
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
-        for thread in threads:
+        self.threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
+        for thread in self.threads:
             thread.start()
-        for thread in threads:
+        for thread in self.threads:
             thread.join()
         for program in programs:
             if program.serial:
@@ -323,8 +337,7 @@ def main():
     try:
         runner.run_all(programs * arguments.repeat, max(1, arguments.jobs))
     except KeyboardInterrupt:
-        for group in list(runner.running):
-            kill_group(group)
+        runner.stop()
         print("interrupted")
         runner.failed += 1
     if runner.passed + runner.failed == 0:

@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 import tap
 
@@ -114,10 +115,33 @@ def run_case(suite, case):
                 f"status {done.returncode}, wanted {status}, {last!r}, {text!r}\n{done.stdout}")
 
 
+def check_interruption(suite):
+    """Ended itself, the runner ends what it started, tells so, and starts nothing more."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = pathlib.Path(directory)
+        slow = f"echo $$ >>{root}/pids; echo 'ok 1 - a'; exec sleep 60"
+        plant(root, {f"{name}.test.sh": slow for name in "abcd"})
+        with subprocess.Popen([sys.executable, str(RUNNER), "--source", str(root), "--build",
+                               str(root / "build")], stdout=subprocess.PIPE, text=True) as runner:
+            for _ in range(200):
+                if (root / "pids").exists() and len((root / "pids").read_text().split()) == 2:
+                    break
+                time.sleep(0.05)
+            runner.terminate()
+            said = runner.communicate(timeout=30)[0].splitlines()
+        time.sleep(0.2)
+        pids = (root / "pids").read_text().split()
+        alive = [pid for pid in pids if pathlib.Path(f"/proc/{pid}/exe").exists()]
+    suite.check("runner_ends_what_it_started_when_it_is_ended",
+                len(pids) == 2 and not alive and runner.returncode == 1 and "interrupted" in said
+                and said[-1].endswith("failed, 0 skipped"), f"{pids} {alive} {said}")
+
+
 def main():
     suite = tap.Suite()
     for case in CASES:
         run_case(suite, case)
+    check_interruption(suite)
     return suite.finish()
 
 
