@@ -85,14 +85,14 @@ enum tn_notice_kind {
 
 enum tn_reason {
     TN_REASON_NONE = 0,
-    TN_REASON_HELD,              /* another owner's live lease is in the way; wait `remaining` */
-    TN_REASON_OUTBID,            /* a higher ballot was promised; retry with a higher one */
-    TN_REASON_NO_QUORUM,         /* t_d passed before a majority had answered */
-    TN_REASON_FULL,              /* acceptors have no room for another name */
-    TN_REASON_EXPIRED,           /* the lease ran out before it could be renewed */
-    TN_REASON_CLOCK,             /* the self-check found the clock suspended: leases count as lost */
-    TN_REASON_DUPLICATE_NODE,    /* two processes run as one node (a copied directory) */
-    TN_REASON_COUNTER_LEAP,      /* a ballot counter absurdly far ahead was refused */
+    TN_REASON_HELD,           /* another owner's live lease is in the way; wait `remaining` */
+    TN_REASON_OUTBID,         /* a higher ballot was promised; retry with a higher one */
+    TN_REASON_NO_QUORUM,      /* t_d passed before a majority had answered */
+    TN_REASON_FULL,           /* acceptors have no room for another name */
+    TN_REASON_EXPIRED,        /* the lease ran out before it could be renewed */
+    TN_REASON_CLOCK,          /* the self-check found the clock suspended: leases count as lost */
+    TN_REASON_DUPLICATE_NODE, /* two processes run as one node (a copied directory) */
+    TN_REASON_COUNTER_LEAP,   /* a ballot counter absurdly far ahead was refused */
     TN_REASON_COUNTER_EXHAUSTED, /* no counters are left */
     TN_REASON_DURATIONS,         /* a peer's durations or drift bound differ */
     TN_REASON_CONFIGURATION,     /* a peer speaks for another version of the membership */
@@ -137,7 +137,7 @@ struct tn_request {
     uint8_t larger_step;    /* JOIN: more than one member changed: silent D_Q after it (F3) */
     uint32_t configuration; /* JOIN */
     uint32_t reserved;
-    uint64_t ceiling;                    /* JOIN: the largest reported by a majority that left */
+    uint64_t ceiling;                   /* JOIN: the largest reported by a majority that left */
     tn_node_id members[TN_MEMBERS_MAX]; /* JOIN */
     uint16_t reserved_end;
     char name[TN_NAME_BYTES_MAX];
@@ -162,8 +162,8 @@ struct tn_event {
     uint64_t restart_word; /* FRAME, CONNECTED: of the sender */
     uint64_t counter;      /* FRAME, CONNECTED: the highest ballot counter the sender has seen */
     uint64_t write;        /* WRITTEN, WRITE_FAILED */
-    const struct tn_message *items;   /* FRAME: borrowed until the step returns */
-    uint32_t items_count;             /* FRAME: at most TN_FRAME_ITEMS_MAX */
+    const struct tn_message *items; /* FRAME: borrowed until the step returns */
+    uint32_t items_count;           /* FRAME: at most TN_FRAME_ITEMS_MAX */
     uint32_t reserved;
     const struct tn_request *request; /* REQUEST: borrowed until the step returns */
 };

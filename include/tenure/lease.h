@@ -1,8 +1,9 @@
-/* Leases on names, agreed by a majority of members: one owner at a time (PaxosLease, docs/lease.md).
+/* Leases on names, agreed by a majority of members: one owner at a time (PaxosLease,
+ * docs/lease.md).
  *
- * Pure: no I/O, no clock, no threads, no allocation. The caller feeds events and carries out effects
- * (event.h); node.h is a ready-made runtime that does both. One machine is one node: the proposer,
- * acceptor and learner of every name in every table. */
+ * Pure: no I/O, no clock, no threads, no allocation. The caller feeds events and carries out
+ * effects (event.h); node.h is a ready-made runtime that does both. One machine is one node: the
+ * proposer, acceptor and learner of every name in every table. */
 #ifndef TENURE_LEASE_H
 #define TENURE_LEASE_H
 
@@ -23,19 +24,19 @@ enum tn_observe {
     TN_OBSERVE_RETURNING,  /* also a member that comes back learns at once */
 };
 
-/* One lease table: names that share their durations. Zero means the default, in brackets. All members
- * of a cell must give the first three equally; they are compared at connect. */
+/* One lease table: names that share their durations. Zero means the default, in brackets. All
+ * members of a cell must give the first three equally; they are compared at connect. */
 struct tn_lease_table_options {
-    tn_time proposer_ns;   /* D_P: how long an owner may act on one grant. [10 s] */
-    tn_time acceptor_ns;   /* D_A: how long an acceptor refuses others. [the least that T2 allows] */
-    tn_time quarantine_ns; /* D_Q: silence after a restart. [the least that T3 allows] */
-    tn_time renew_ns;      /* renew this long after an attempt's start; < D_P. [D_P / 3] */
-    tn_time resend_ns;     /* repeat an unanswered message after this. [D_P / 16] */
-    tn_time back_off_ns;   /* the largest random wait before a retry. [D_P / 20] */
-    tn_time hand_over_ns;  /* H3: at most one hand-over to a preferred node in this. [10 * D_P] */
-    uint32_t names_max;    /* names alive at once; sizes the table. [4096] */
+    tn_time proposer_ns; /* D_P: how long an owner may act on one grant. [10 s] */
+    tn_time acceptor_ns; /* D_A: how long an acceptor refuses others. [the least that T2 allows] */
+    tn_time quarantine_ns;  /* D_Q: silence after a restart. [the least that T3 allows] */
+    tn_time renew_ns;       /* renew this long after an attempt's start; < D_P. [D_P / 3] */
+    tn_time resend_ns;      /* repeat an unanswered message after this. [D_P / 16] */
+    tn_time back_off_ns;    /* the largest random wait before a retry. [D_P / 20] */
+    tn_time hand_over_ns;   /* H3: at most one hand-over to a preferred node in this. [10 * D_P] */
+    uint32_t names_max;     /* names alive at once; sizes the table. [4096] */
     uint32_t contended_max; /* names this node may want at once. [names_max] */
-    uint32_t observe;      /* enum tn_observe */
+    uint32_t observe;       /* enum tn_observe */
     uint32_t reserved;
 };
 
@@ -45,8 +46,8 @@ struct tn_lease_options {
     uint16_t self;                      /* the index of this node in `members`. */
     uint32_t members_count;             /* 1 to TN_MEMBERS_MAX. Required. */
     uint32_t configuration;             /* F3: the durable version of the membership. [1] */
-    uint32_t left;        /* F3: 1 if that version was durably left before the restart. */
-    uint32_t drift_ppm;   /* rho: clock rates are within 1 +- rho of real time. [500] */
+    uint32_t left;         /* F3: 1 if that version was durably left before the restart. */
+    uint32_t drift_ppm;    /* rho: clock rates are within 1 +- rho of real time. [500] */
     uint64_t restart_word; /* count of starts << 32 | random draw; never UINT64_MAX. Required. */
     uint64_t ceiling;      /* F1: the durable ceiling as read at the start. */
     uint32_t diskless;     /* 1: no durable words, so no F1/F2 and no fencing token. */
@@ -55,8 +56,8 @@ struct tn_lease_options {
     struct tn_lease_table_options tables[TN_TABLES_MAX];
 };
 
-/* Fill in the defaults and check every relation, T2 and T3 among them. Writes the reason, naming the
- * field and the way out, into `why` (may be NULL). Errors: TN_ERROR_INVALID. */
+/* Fill in the defaults and check every relation, T2 and T3 among them. Writes the reason, naming
+ * the field and the way out, into `why` (may be NULL). Errors: TN_ERROR_INVALID. */
 TN_EXPORT int tn_lease_options_complete(struct tn_lease_options *options, char *why,
                                         size_t why_size);
 
@@ -66,8 +67,8 @@ TN_EXPORT tn_time tn_lease_exclusion_ns(tn_time proposer_ns, uint32_t drift_ppm)
 /* Bytes that tn_lease_init() needs for completed options. */
 TN_EXPORT size_t tn_lease_size(const struct tn_lease_options *options);
 
-/* Build a machine in `memory`: zeroed, aligned to 64 bytes, tn_lease_size() bytes, the caller's until
- * the last call. Options must be completed. A4: the quarantine begins at `now`. */
+/* Build a machine in `memory`: zeroed, aligned to 64 bytes, tn_lease_size() bytes, the caller's
+ * until the last call. Options must be completed. A4: the quarantine begins at `now`. */
 TN_EXPORT struct tn_lease *tn_lease_init(void *memory, const struct tn_lease_options *options,
                                          tn_time now);
 
@@ -82,9 +83,9 @@ TN_EXPORT tn_time tn_lease_deadline(const struct tn_lease *lease);
 
 /* What this node knows of one name. */
 struct tn_lease_view {
-    uint8_t owned;      /* this node owns it: act until `deadline`, no longer */
-    uint8_t wanted;     /* this node tries to own it or renews it */
-    uint8_t certain;    /* 0: `node` is a hint, good for finding the owner, never for acting (L1) */
+    uint8_t owned;   /* this node owns it: act until `deadline`, no longer */
+    uint8_t wanted;  /* this node tries to own it or renews it */
+    uint8_t certain; /* 0: `node` is a hint, good for finding the owner, never for acting (L1) */
     uint8_t table;
     uint8_t name_bytes;
     uint8_t reserved[1];

@@ -29,8 +29,8 @@ typedef uint16_t tn_node_id;
 /* A set of members, one bit each, by their index in the options' list. */
 typedef uint32_t tn_member_set;
 
-/* (counter, restart word, node), compared in that order (spec: Terms). The node is the low half-word
- * of the counter, so it needs no field. All zero: no ballot. */
+/* (counter, restart word, node), compared in that order (spec: Terms). The node is the low
+ * half-word of the counter, so it needs no field. All zero: no ballot. */
 struct tn_ballot {
     uint64_t counter;      /* attempt * 2^16 + node id */
     uint64_t restart_word; /* count of starts in the high half, a random draw in the low one */

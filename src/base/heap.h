@@ -1,7 +1,7 @@
 /* A binary heap of (time, record index) in the caller's memory, with removal from the middle.
  *
- * Each record knows its place (place + 1, 0: not in the heap), so a record is found in O(1). Ties are
- * broken by record index: equal deadlines fire in a fixed order. */
+ * Each record knows its place (place + 1, 0: not in the heap), so a record is found in O(1). Ties
+ * are broken by record index: equal deadlines fire in a fixed order. */
 #ifndef TN_BASE_HEAP_H
 #define TN_BASE_HEAP_H
 

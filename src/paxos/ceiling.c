@@ -28,8 +28,7 @@ enum tn__ceiling_verdict tn__ceiling_cover(const struct tn__ceiling *ceiling, ui
     return TN__CEILING_ASK;
 }
 
-bool tn__ceiling_should_raise(const struct tn__ceiling *ceiling, uint64_t counter,
-                              uint64_t *wanted)
+bool tn__ceiling_should_raise(const struct tn__ceiling *ceiling, uint64_t counter, uint64_t *wanted)
 {
     tn_assert(wanted != NULL);
     if (ceiling->enabled == 0 || ceiling->pending_write != 0 || ceiling->retry_at != 0) {

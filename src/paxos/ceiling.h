@@ -1,15 +1,15 @@
 /* The ceiling: the one durable word that makes a lease ballot a fencing token (F1, F2, F4).
  *
  * A cell, a plain value. An acceptor answers for a ballot only if its counter is below the durable
- * ceiling; the ceiling is raised a large stride ahead of need, so that no lease waits for a disk. The
- * proposer's own ballots pass the same gate before they leave, so that a restarted node, which starts
- * above its ceiling, never uses a counter twice.
+ * ceiling; the ceiling is raised a large stride ahead of need, so that no lease waits for a disk.
+ * The proposer's own ballots pass the same gate before they leave, so that a restarted node, which
+ * starts above its ceiling, never uses a counter twice.
  *
  *   durable <= pending; pending_write is the number of the newest write in flight, 0: none.
  *
- * F2 is tn__ceiling_floor(): after a restart the largest ballot below the ceiling stands under every
- * promise of the acceptor. F4: after a failed write nothing at or above the ceiling is answered, until
- * a later write succeeds. */
+ * F2 is tn__ceiling_floor(): after a restart the largest ballot below the ceiling stands under
+ * every promise of the acceptor. F4: after a failed write nothing at or above the ceiling is
+ * answered, until a later write succeeds. */
 #ifndef TN_PAXOS_CEILING_H
 #define TN_PAXOS_CEILING_H
 

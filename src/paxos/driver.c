@@ -89,8 +89,8 @@ static void drop_held(struct tn__driver *driver, uint64_t write)
 }
 
 /* The node's messages to itself: one frame of what has gathered, until nothing more comes. They are
- * handled under the same `now`: it was read after the cause of each of them, so no exclusion that an
- * acceptor counts from it ends before the deadline its proposer stored (T1, T2). */
+ * handled under the same `now`: it was read after the cause of each of them, so no exclusion that
+ * an acceptor counts from it ends before the deadline its proposer stored (T1, T2). */
 static void run_loop(struct tn__driver *driver, const struct tn_event *cause)
 {
     struct tn_message items[TN_FRAME_ITEMS_MAX];

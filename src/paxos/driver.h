@@ -1,12 +1,13 @@
 /* The driver: carries a machine's effects out, for the node and the simulator alike. Pure.
  *
- * It steps the machine with one event, hands its records to be made durable, holds every message back
- * until the write it waits for (`after`) is done, gives messages to others to the world and messages
- * of a node to itself back to the machine, in the same turn. What is simulated is what runs.
+ * It steps the machine with one event, hands its records to be made durable, holds every message
+ * back until the write it waits for (`after`) is done, gives messages to others to the world and
+ * messages of a node to itself back to the machine, in the same turn. What is simulated is what
+ * runs.
  *
  *   event --> step --> records  --> world.append       (completion comes back as WRITTEN)
- *                  --> messages --> after <= durable?   no: held until WRITTEN, dropped if it failed
- *                                   to others: world.send      to itself: the loop, next step
+ *                  --> messages --> after <= durable?   no: held until WRITTEN, dropped if it
+ * failed to others: world.send      to itself: the loop, next step
  *                  --> notices  --> world.notify
  *
  * A turn of the world: for every ready event tn__driver_event(), while tn__driver_deadline() is due

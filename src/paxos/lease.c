@@ -1,9 +1,9 @@
 /* The lease machine: memory, effects, and the step, which only dispatches. lease_machine.h maps the
  * files and walks one renewal through them.
  *
- * What it relies on from its caller (event.h): `now` never falls and is read after the event's bytes
- * have left the socket; effects are carried out in order of `after`; a frame's sender is who its
- * connection proved it to be. */
+ * What it relies on from its caller (event.h): `now` never falls and is read after the event's
+ * bytes have left the socket; effects are carried out in order of `after`; a frame's sender is who
+ * its connection proved it to be. */
 #include <tenure/lease.h>
 
 #include <string.h>
@@ -37,8 +37,7 @@ size_t tn_lease_size(const struct tn_lease_options *options)
     return bytes;
 }
 
-static void init_tables(struct tn_lease *lease, const struct tn_lease_options *options,
-                        tn_time now)
+static void init_tables(struct tn_lease *lease, const struct tn_lease_options *options, tn_time now)
 {
     char *at = (char *)lease + aligned(sizeof(*lease));
     for (uint32_t i = 0; i < options->tables_count; i++) {
@@ -242,9 +241,8 @@ static void see_counter(struct tn_lease *lease, uint64_t counter)
 /* Proposals come from the proposer itself, answers go to it: whose ballot must it be? */
 static bool is_answer(uint8_t kind)
 {
-    return kind == TN_MESSAGE_PROMISE || kind == TN_MESSAGE_CLOSED ||
-           kind == TN_MESSAGE_REJECTED || kind == TN_MESSAGE_ACCEPTED ||
-           kind == TN_MESSAGE_REFUSED;
+    return kind == TN_MESSAGE_PROMISE || kind == TN_MESSAGE_CLOSED || kind == TN_MESSAGE_REJECTED ||
+           kind == TN_MESSAGE_ACCEPTED || kind == TN_MESSAGE_REFUSED;
 }
 
 /* Why a message is not taken, as the counter to raise; NULL: it is taken. */
@@ -408,6 +406,10 @@ static void on_timer(struct tn__lease_turn *turn)
     for (uint32_t i = 0; i < lease->members_count; i++) {
         tell_returned(turn, i);
     }
+    uint64_t wanted = 0;
+    if (tn__ceiling_should_raise(&lease->ceiling, lease->counter_seen, &wanted)) {
+        raise_ceiling(turn, wanted); /* A4: at a restart, while the quarantine still runs */
+    }
     if (lease->ceiling.retry_at != 0 && turn->now >= lease->ceiling.retry_at) {
         uint64_t room = UINT64_MAX - lease->ceiling.durable;
         uint64_t step = lease->ceiling.stride < room ? lease->ceiling.stride : room;
@@ -428,13 +430,16 @@ tn_time tn_lease_deadline(const struct tn_lease *lease)
     if (lease->ceiling.retry_at != 0 && lease->ceiling.retry_at < deadline) {
         deadline = lease->ceiling.retry_at;
     }
+    uint64_t wanted = 0;
+    if (tn__ceiling_should_raise(&lease->ceiling, lease->counter_seen, &wanted)) {
+        deadline = 0;
+    }
     return deadline;
 }
 
 /* ---- The step ------------------------------------------------------------------------------- */
 
-void tn_lease_step(struct tn_lease *lease, const struct tn_event *event,
-                   struct tn_effects *effects)
+void tn_lease_step(struct tn_lease *lease, const struct tn_event *event, struct tn_effects *effects)
 {
     tn_assert(lease->members_count >= 1);
     effects->records_count = 0;

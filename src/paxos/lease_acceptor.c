@@ -11,8 +11,8 @@ static void raise_promise(struct tn__lease_acceptor *acceptor, struct tn_ballot 
     tn_assert(tn_ballot_compare(acceptor->promised, ballot) >= 0);
 }
 
-/* A1, A2: the promised counter in the hands of another incarnation. Counters are never used twice by
- * one directory, so there are two of it. A floor's or a grave's counter proves nothing. */
+/* A1, A2: the promised counter in the hands of another incarnation. Counters are never used twice
+ * by one directory, so there are two of it. A floor's or a grave's counter proves nothing. */
 static bool is_duplicate(const struct tn__lease_acceptor *acceptor, struct tn_ballot ballot)
 {
     return ballot.counter == acceptor->promised.counter &&

@@ -1,8 +1,8 @@
 /* The acceptor of one lease name: a cell, a plain value with pure functions.
  *
- * Rules: A1 (prepare), A2 (accept), A3 (release), the timer. A4, the quarantine after a restart, and
- * F1 to F4, the durable ceiling and the configuration, are the node's and stand before every cell
- * (lease_voter.h).
+ * Rules: A1 (prepare), A2 (accept), A3 (release), the timer. A4, the quarantine after a restart,
+ * and F1 to F4, the durable ceiling and the configuration, are the node's and stand before every
+ * cell (lease_voter.h).
  *
  * State                        Transition                          Function
  *   promised   highest ballot    A1 raises it, A2 and A3 too         _prepare _accept _release

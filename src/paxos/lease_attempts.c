@@ -1,12 +1,12 @@
 /* The proposer's side of the machine: attempts, their answers, renewals, retries, losses.
  *
- * A contender that is wanted is always in one queue: `work` while an attempt is in flight (its wake is
- * the next resend, t_d at the latest), `renewals` while it holds and idles, `waiting` while it backs
- * off. One that is not wanted and holds nothing leaves the table.
+ * A contender that is wanted is always in one queue: `work` while an attempt is in flight (its wake
+ * is the next resend, t_d at the latest), `renewals` while it holds and idles, `waiting` while it
+ * backs off. One that is not wanted and holds nothing leaves the table.
  *
  * The wait before a retry (P5) is what the refusals said remains of the lease in the way, plus a
- * random part that doubles with each failure in a row, up to 16 times back_off_ns or D_P; H3 adds one
- * back_off_ns for each step of priority. */
+ * random part that doubles with each failure in a row, up to 16 times back_off_ns or D_P; H3 adds
+ * one back_off_ns for each step of priority. */
 #include "base/assert.h"
 #include "base/random.h"
 #include "paxos/lease_machine.h"
@@ -27,10 +27,9 @@ static tn_time earlier(tn_time a, tn_time b)
 tn_time tn__lease_back_off(struct tn__lease_turn *turn, uint32_t table,
                            const struct tn__lease_contender *contender)
 {
-    const struct tn_lease_table_options *options =
-        &tn__lease_table_at(turn->lease, table)->options;
-    uint32_t widen = contender->failures < FAILURES_WIDEN_MAX ? contender->failures
-                                                              : FAILURES_WIDEN_MAX;
+    const struct tn_lease_table_options *options = &tn__lease_table_at(turn->lease, table)->options;
+    uint32_t widen =
+        contender->failures < FAILURES_WIDEN_MAX ? contender->failures : FAILURES_WIDEN_MAX;
     tn_time window = earlier(options->back_off_ns << widen, options->proposer_ns);
     return tn__random_below(&turn->lease->random, window) +
            contender->priority * options->back_off_ns; /* H3: who is preferred starts sooner */
@@ -70,8 +69,7 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
         contender->failures++;
     }
     if (!holds) { /* a renewal that fails changes nothing, so there is nothing to say yet */
-        struct tn_notice *notice =
-            tn__lease_notify(turn, table, contender->name, TN_NOTICE_FAILED);
+        struct tn_notice *notice = tn__lease_notify(turn, table, contender->name, TN_NOTICE_FAILED);
         notice->reason = (uint8_t)reason;
         notice->node = tn_ballot_node(in_the_way);
         notice->ballot = in_the_way;
@@ -144,8 +142,8 @@ void tn__lease_tell(struct tn__lease_turn *turn, uint32_t table,
 {
     const struct tn__lease_proposer *proposer = &contender->proposer;
     tn_assert(tn__lease_proposer_holds(proposer, turn->now));
-    struct tn_message *message = tn__lease_send(turn, table, contender->name, TN_MESSAGE_LEARN, to,
-                                                proposer->active);
+    struct tn_message *message =
+        tn__lease_send(turn, table, contender->name, TN_MESSAGE_LEARN, to, proposer->active);
     message->remaining = proposer->lease_deadline - turn->now; /* L1 */
     message->token = proposer->token;
 }
@@ -161,11 +159,11 @@ static void activated(struct tn__lease_turn *turn, uint32_t table,
     contender->failures = 0;
     lease->counters.tenures += opened;
     lease->counters.renewals += !opened;
-    struct tn_notice *notice = tn__lease_notify(turn, table, contender->name,
-                                                opened ? TN_NOTICE_OPENED
-                                                : outcome == TN__LEASE_REOPENED
-                                                    ? TN_NOTICE_REOPENED
-                                                    : TN_NOTICE_RENEWED);
+    struct tn_notice *notice =
+        tn__lease_notify(turn, table, contender->name,
+                         opened                          ? TN_NOTICE_OPENED
+                         : outcome == TN__LEASE_REOPENED ? TN_NOTICE_REOPENED
+                                                         : TN_NOTICE_RENEWED);
     notice->node = tn__lease_self(lease);
     notice->ballot = proposer->active;
     notice->token = proposer->token;
@@ -175,8 +173,7 @@ static void activated(struct tn__lease_turn *turn, uint32_t table,
 
     tn__lease_table_place_ending(place, contender);
     wait_for_renewal(turn, table, contender);
-    tn_member_set others =
-        tn__members_all(lease->members_count) & ~tn__member_bit(lease->self);
+    tn_member_set others = tn__members_all(lease->members_count) & ~tn__member_bit(lease->self);
     if (place->options.observe != TN_OBSERVE_OWNER && others != 0) {
         tn__lease_tell(turn, table, contender, others); /* P4: inform learners */
     }
@@ -216,12 +213,11 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
 {
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
-    uint32_t slot = tn__lease_table_find(
-        table, tn__lease_table_key(table, message->name, message->name_bytes));
+    uint32_t slot =
+        tn__lease_table_find(table, tn__lease_table_key(table, message->name, message->name_bytes));
     struct tn__lease_contender *contender =
-        slot == TN__SLOT_NONE
-            ? NULL
-            : tn__lease_table_contender(table, tn__lease_table_name(table, slot));
+        slot == TN__SLOT_NONE ? NULL
+                              : tn__lease_table_contender(table, tn__lease_table_name(table, slot));
     if (contender == NULL) {
         lease->counters.late++;
         return;
@@ -312,8 +308,8 @@ void tn__lease_attempts_due(struct tn__lease_turn *turn, uint32_t table)
 }
 
 /* A lease has run out, or was forsaken: it is over, whatever attempt goes on. */
-static void lost(struct tn__lease_turn *turn, uint32_t table,
-                 struct tn__lease_contender *contender, enum tn_reason reason)
+static void lost(struct tn__lease_turn *turn, uint32_t table, struct tn__lease_contender *contender,
+                 enum tn_reason reason)
 {
     struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
     struct tn__lease_proposer *proposer = &contender->proposer;
@@ -336,8 +332,7 @@ void tn__lease_endings_due(struct tn__lease_turn *turn, uint32_t table)
 {
     struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
     struct tn__lease_contender *contender;
-    while (tn__lease_has_room(turn) &&
-           (contender = tn__lease_table_first_ending(place)) != NULL) {
+    while (tn__lease_has_room(turn) && (contender = tn__lease_table_first_ending(place)) != NULL) {
         tn_time deadline = contender->proposer.lease_deadline;
         bool forsaken =
             place->forsaken != 0 && deadline - place->options.proposer_ns <= place->forsaken;

@@ -1,7 +1,7 @@
 /* The clients of a node: who of them holds a name while the node owns it, and who is next.
  *
- * The owner in the protocol is a node's incarnation; clients hold through it ("Clients of a node" in
- * docs/lease.md). Per name there is a queue, first come first served, and at most one holder:
+ * The owner in the protocol is a node's incarnation; clients hold through it ("Clients of a node"
+ * in docs/lease.md). Per name there is a queue, first come first served, and at most one holder:
  *
  *              first client: ACQUIRE                OPENED
  *     (unused) ---------------------> ASKED ------------------> HELD <-----------+
@@ -14,8 +14,8 @@
  * Rules
  *   C1  a name goes to the next client only after the former one released it, or after the former
  *       one's connection is gone AND its time has run out, or after the node lost the lease.
- *   C2  time is counted from the client's send: what is told as valid is the span from the receipt of
- *       the request to the end, times 1 - 2 rho, which is at most (1 - rho) / (1 + rho): whatever the
+ *   C2  time is counted from the client's send: what is told as valid is the span from the receipt
+ * of the request to the end, times 1 - 2 rho, which is at most (1 - rho) / (1 + rho): whatever the
  *       two clocks do within rho, the client's count is over before the end on this node's clock.
  *   C3  no client is told a time beyond the deadline of the node's own lease.
  *   C4  each holding has a token of its own: that of the activation that was asked for after the
@@ -32,12 +32,12 @@
  *   4  a try waits only at the head of its queue, and not while a client holds
  *   5  what a holder was told lies within the node's lease as of then, and ends no later than the
  *      holding does
- *   6  who has an end is in the heap of ends at it: every waiter; every holder but a connected session
- *      that is not ending
+ *   6  who has an end is in the heap of ends at it: every waiter; every holder but a connected
+ * session that is not ending
  *
  * Pure; one block of memory taken at init. Relies on the caller for: times of one clock that never
- * go back; requests put out are carried out before any event but the notices of the step in progress
- * is given; notices come in the order in which the machine put them out. */
+ * go back; requests put out are carried out before any event but the notices of the step in
+ * progress is given; notices come in the order in which the machine put them out. */
 #ifndef TN_PAXOS_LEASE_CLIENTS_H
 #define TN_PAXOS_LEASE_CLIENTS_H
 
@@ -58,12 +58,12 @@
 struct tn__lease_clients; /* Opaque. */
 
 struct tn__lease_clients_options {
-    uint32_t clients_max;                /* at most TN__CLIENTS_MAX */
-    uint32_t drift_ppm;                  /* rho */
+    uint32_t clients_max; /* at most TN__CLIENTS_MAX */
+    uint32_t drift_ppm;   /* rho */
     uint32_t tables_count;
     uint32_t reserved;
-    uint64_t random;                     /* fresh: ids of this run are not those of the last */
-    tn_time proposer_ns[TN_TABLES_MAX];  /* D_P of each table */
+    uint64_t random;                    /* fresh: ids of this run are not those of the last */
+    tn_time proposer_ns[TN_TABLES_MAX]; /* D_P of each table */
 };
 
 /* Why a call, or a wait, ended without the name, or a holding was lost. */
@@ -92,16 +92,16 @@ enum tn__client_answer_kind {
 
 /* What a client is told. `cookie` is what the caller gave with its acquire. */
 struct tn__client_answer {
-    uint8_t kind;    /* enum tn__client_answer_kind */
-    uint8_t verdict; /* enum tn__client_verdict */
-    tn_node_id node; /* HELD: the owner, as far as known; 0: a client of this node, or unknown */
-    uint32_t renewals;  /* how many renew calls preceded: which send valid_ns counts from */
+    uint8_t kind;      /* enum tn__client_answer_kind */
+    uint8_t verdict;   /* enum tn__client_verdict */
+    tn_node_id node;   /* HELD: the owner, as far as known; 0: a client of this node, or unknown */
+    uint32_t renewals; /* how many renew calls preceded: which send valid_ns counts from */
     uint64_t cookie;
     uint64_t holding;
-    uint64_t token;     /* 0: none is offered */
-    tn_time valid_ns;   /* C2: counted from the client's send */
+    uint64_t token;   /* 0: none is offered */
+    tn_time valid_ns; /* C2: counted from the client's send */
     tn_time ttl_ns;
-    tn_time remaining;  /* HELD: when it may be free; a hint */
+    tn_time remaining; /* HELD: when it may be free; a hint */
 };
 
 #define TN__CLIENT_ANSWERS_MAX 40
@@ -132,7 +132,7 @@ struct tn__client_acquire {
     tn_node_id node;   /* its owner */
     uint8_t session;   /* the holding lasts as long as the connection */
     uint8_t table;
-    uint8_t priority;  /* H3, at most 15 */
+    uint8_t priority; /* H3, at most 15 */
     uint8_t name_bytes;
     uint8_t label_bytes;
     uint8_t address_bytes;
@@ -147,16 +147,18 @@ struct tn__client_place {
 };
 
 /* A client wants a name. OK: it waits (or was granted already, as the output says): `place` is
- * filled in. Else the verdict why not: HELD, BUSY; and `refused` says what is known of the owner. */
+ * filled in. Else the verdict why not: HELD, BUSY; and `refused` says what is known of the owner.
+ */
 enum tn__client_verdict tn__lease_clients_acquire(struct tn__lease_clients *clients,
                                                   const struct tn__client_acquire *acquire,
                                                   struct tn__client_place *place,
                                                   struct tn__client_answer *refused,
                                                   struct tn__lease_clients_output *output);
 
-/* A holder asks for more time. OK: `renewed` is filled in. NO_HOLDING, ENDING. ttl_ns 0: as before. */
-enum tn__client_verdict tn__lease_clients_renew(struct tn__lease_clients *clients,
-                                                uint64_t holding, tn_time ttl_ns, tn_time now,
+/* A holder asks for more time. OK: `renewed` is filled in. NO_HOLDING, ENDING. ttl_ns 0: as before.
+ */
+enum tn__client_verdict tn__lease_clients_renew(struct tn__lease_clients *clients, uint64_t holding,
+                                                tn_time ttl_ns, tn_time now,
                                                 struct tn__client_answer *renewed);
 
 /* A holder has stopped, or a waiter gives up. OK, NO_HOLDING. */
@@ -169,8 +171,8 @@ enum tn__client_verdict tn__lease_clients_release(struct tn__lease_clients *clie
 void tn__lease_clients_gone(struct tn__lease_clients *clients, uint64_t holding, tn_time now,
                             struct tn__lease_clients_output *output);
 
-/* H1, C6. OK: done, the output holds the request; ENDING: `remaining` says how long until the holder's
- * time has run out at the latest; NOT_OWNER. */
+/* H1, C6. OK: done, the output holds the request; ENDING: `remaining` says how long until the
+ * holder's time has run out at the latest; NOT_OWNER. */
 enum tn__client_verdict tn__lease_clients_hand_over(struct tn__lease_clients *clients,
                                                     uint8_t table, const char *name,
                                                     uint32_t name_bytes, tn_node_id successor,
@@ -201,9 +203,8 @@ struct tn__lease_clients_view {
     tn_time remaining; /* until the holding ends unless renewed */
 };
 
-void tn__lease_clients_who(const struct tn__lease_clients *clients, uint8_t table,
-                           const char *name, uint32_t name_bytes, tn_time now,
-                           struct tn__lease_clients_view *view);
+void tn__lease_clients_who(const struct tn__lease_clients *clients, uint8_t table, const char *name,
+                           uint32_t name_bytes, tn_time now, struct tn__lease_clients_view *view);
 
 #define TN__LEASE_CLIENTS_COUNTER_TABLE(X)                                                         \
     X(granted, "holdings granted to clients")                                                      \

@@ -33,8 +33,7 @@ static inline bool tn__lease_learner_learn(struct tn__lease_learner *learner,
         tn_ballot_same_owner(lease, learner->lease)) {
         return false;
     }
-    bool news =
-        !known || !tn_ballot_same_owner(lease, learner->lease) || token != learner->token;
+    bool news = !known || !tn_ballot_same_owner(lease, learner->lease) || token != learner->token;
     learner->lease = lease;
     learner->token = token;
     learner->until = remaining < TN_TIME_NEVER - now ? now + remaining : TN_TIME_NEVER;

@@ -7,12 +7,13 @@
  *   lease_membership.c  leaving and opening a configuration                          F3
  *   lease_view.c        who, next, status, counters, check
  *
- * One renewal on paper: the renewals queue says that a contender is due; attempt_start() takes a fresh
- * counter, asks the ceiling (F1), lets the cell store t_d (P1) and puts out one PREPARE for all
- * members, this one too. Each acceptor's on_prepare() finds the name, asks its cell (A1) and puts out
- * a PROMISE. on_promise() gives it to the cell, which says PROPOSE at the quorum (P3): one ACCEPT for
- * all. on_accept() asks the cell (A2), ACCEPTED comes back, and at the quorum the cell says RENEWED
- * (P4): a notice, a LEARN for the others (L1), and the contender goes to the end of the renewals. */
+ * One renewal on paper: the renewals queue says that a contender is due; attempt_start() takes a
+ * fresh counter, asks the ceiling (F1), lets the cell store t_d (P1) and puts out one PREPARE for
+ * all members, this one too. Each acceptor's on_prepare() finds the name, asks its cell (A1) and
+ * puts out a PROMISE. on_promise() gives it to the cell, which says PROPOSE at the quorum (P3): one
+ * ACCEPT for all. on_accept() asks the cell (A2), ACCEPTED comes back, and at the quorum the cell
+ * says RENEWED (P4): a notice, a LEARN for the others (L1), and the contender goes to the end of
+ * the renewals. */
 #ifndef TN_PAXOS_LEASE_MACHINE_H
 #define TN_PAXOS_LEASE_MACHINE_H
 
@@ -27,7 +28,7 @@ struct tn__lease_member {
     uint32_t doubled;      /* 1: two words were seen for one count of starts: it counts neither */
     uint32_t learn_table;  /* a returning member is still to be told of our leases from here on */
     uint32_t learn_slot;
-    uint32_t learning;     /* 1: it is being told */
+    uint32_t learning; /* 1: it is being told */
 };
 
 struct tn_lease {
@@ -36,12 +37,12 @@ struct tn_lease {
     uint32_t members_count;
     uint32_t tables_count;
     uint32_t drift_ppm;
-    uint32_t configuration; /* F3: the version answered for, durable */
-    uint32_t left;          /* F3: durably left */
-    uint32_t leaving;       /* F3: the write that makes `left` durable is in flight */
-    uint32_t joining;       /* F3: the version that the write in flight opens; 0: none */
-    uint64_t words_write;   /* F3: the number of the write that leaves or joins; 0: none */
-    uint64_t joining_ceiling;               /* F3: the largest reported, as the opening record says */
+    uint32_t configuration;   /* F3: the version answered for, durable */
+    uint32_t left;            /* F3: durably left */
+    uint32_t leaving;         /* F3: the write that makes `left` durable is in flight */
+    uint32_t joining;         /* F3: the version that the write in flight opens; 0: none */
+    uint64_t words_write;     /* F3: the number of the write that leaves or joins; 0: none */
+    uint64_t joining_ceiling; /* F3: the largest reported, as the opening record says */
     tn_node_id joining_members[TN_MEMBERS_MAX];
     uint8_t joining_count;
     uint8_t joining_larger_step;
@@ -49,9 +50,9 @@ struct tn_lease {
     uint64_t counter_seen; /* the highest, own or of others */
     uint64_t writes;       /* numbers given to records so far */
     struct tn__ceiling ceiling;
-    struct tn_ballot floor; /* F2: under the promises of names that are not remembered */
-    tn_time silent_until;   /* F3: after a larger step */
-    uint64_t random;        /* state of the jitter; stirred by every event */
+    struct tn_ballot floor;  /* F2: under the promises of names that are not remembered */
+    tn_time silent_until;    /* F3: after a larger step */
+    uint64_t random;         /* state of the jitter; stirred by every event */
     tn_time incident_at[32]; /* by reason: when it was last reported, so that floods are not */
     struct tn__lease_member known[TN_MEMBERS_MAX];
     struct tn_lease_counters counters;
@@ -79,7 +80,8 @@ static inline tn_node_id tn__lease_self(const struct tn_lease *lease)
 
 /* ---- lease.c: putting effects out ---------------------------------------------------------- */
 
-/* Room is kept for what the rest of a full frame may need; work beyond it waits for the next step. */
+/* Room is kept for what the rest of a full frame may need; work beyond it waits for the next step.
+ */
 bool tn__lease_has_room(const struct tn__lease_turn *turn);
 
 /* A message of `kind` about a name, filled in as far as it follows from the context. */

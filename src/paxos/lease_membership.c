@@ -4,10 +4,10 @@
  *   open(v) ----------------> left(v), silent ----------------> open(v + 1)
  *                             reports its ceiling               silent D_Q after a larger step
  *
- * Who calls must keep the rest of F3: members change one at a time; the next version is opened when a
- * majority of the previous one has left it and D_Q has passed since; the JOIN carries the largest
- * ceiling that they reported, and an entrant's own is raised to it before it answers. A diskless cell
- * has a fixed set of acceptors: both requests are refused there. */
+ * Who calls must keep the rest of F3: members change one at a time; the next version is opened when
+ * a majority of the previous one has left it and D_Q has passed since; the JOIN carries the largest
+ * ceiling that they reported, and an entrant's own is raised to it before it answers. A diskless
+ * cell has a fixed set of acceptors: both requests are refused there. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -61,8 +61,8 @@ void tn__lease_on_join(struct tn__lease_turn *turn, const struct tn_request *req
     lease->joining_larger_step = request->larger_step;
     memcpy(lease->joining_members, request->members, sizeof(lease->joining_members));
 
-    uint64_t ceiling = lease->ceiling.pending > request->ceiling ? lease->ceiling.pending
-                                                                 : request->ceiling;
+    uint64_t ceiling =
+        lease->ceiling.pending > request->ceiling ? lease->ceiling.pending : request->ceiling;
     lease->words_write = tn__lease_write_words(turn, ceiling);
     tn__ceiling_asked(&lease->ceiling, ceiling, lease->words_write);
 }
@@ -139,8 +139,8 @@ void tn__lease_membership_failed(struct tn__lease_turn *turn, uint64_t write)
     if (lease->words_write == 0 || write != lease->words_write) {
         return;
     }
-    /* The disk may hold either; the caller asks again, and until then this node has neither left nor
-     * joined. A leave that is in doubt stays silent: `left` is what a restart may read. */
+    /* The disk may hold either; the caller asks again, and until then this node has neither left
+     * nor joined. A leave that is in doubt stays silent: `left` is what a restart may read. */
     lease->left = lease->left != 0 || lease->leaving != 0;
     lease->words_write = 0;
     lease->leaving = 0;

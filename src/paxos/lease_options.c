@@ -71,7 +71,8 @@ static const char *table_fault(const struct tn_lease_table_options *table, uint3
                "it 0";
     }
     if (table->quarantine_ns < exclusion) {
-        return "quarantine_ns (D_Q) breaks T3: D_P * (1 + rho) <= D_Q * (1 - rho); raise it or leave "
+        return "quarantine_ns (D_Q) breaks T3: D_P * (1 + rho) <= D_Q * (1 - rho); raise it or "
+               "leave "
                "it 0";
     }
     if (table->acceptor_ns > 2 * TN_DURATION_NS_MAX ||

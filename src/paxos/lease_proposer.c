@@ -50,8 +50,8 @@ void tn__lease_proposer_abandon(struct tn__lease_proposer *proposer)
     proposer->phase = TN__LEASE_IDLE;
 }
 
-/* P2: an answer is open if it reports no live lease or, for a renewal, exactly the renewal base while
- * that lease is still held. The own lease under any other ballot is the trace of an abandoned
+/* P2: an answer is open if it reports no live lease or, for a renewal, exactly the renewal base
+ * while that lease is still held. The own lease under any other ballot is the trace of an abandoned
  * attempt, and closed. */
 static bool answer_is_open(const struct tn__lease_proposer *proposer, struct tn_ballot reported,
                            tn_time now)

@@ -20,8 +20,8 @@
  *   4  `active` is none exactly if lease_deadline is 0
  *   5  a renewal's base is the active ballot or a lease that has run out since
  *   6  epoch is 0 exactly if no tenure was ever opened; a token belongs to a held lease
- * T1: t_d is stored at P1 and compared here, in the handlers, whatever order timers and messages are
- * dispatched in. */
+ * T1: t_d is stored at P1 and compared here, in the handlers, whatever order timers and messages
+ * are dispatched in. */
 #ifndef TN_PAXOS_LEASE_PROPOSER_H
 #define TN_PAXOS_LEASE_PROPOSER_H
 

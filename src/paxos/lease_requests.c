@@ -1,7 +1,7 @@
 /* What the embedding program asks for: acquire, re-open, release, drop, hand over, forsake.
  *
- * A request never fails loudly: what cannot be done now is told by a notice (a table that is full), and
- * a request about a name this node does not contend for changes nothing. */
+ * A request never fails loudly: what cannot be done now is told by a notice (a table that is full),
+ * and a request about a name this node does not contend for changes nothing. */
 #include "base/assert.h"
 #include "paxos/lease_machine.h"
 #include "paxos/quorum.h"
@@ -99,9 +99,8 @@ static void on_named_request(struct tn__lease_turn *turn, const struct tn_reques
     struct tn__lease_table *table = tn__lease_table_at(turn->lease, request->table);
     uint32_t slot = find_slot(turn, request, false);
     struct tn__lease_contender *contender =
-        slot == TN__SLOT_NONE
-            ? NULL
-            : tn__lease_table_contender(table, tn__lease_table_name(table, slot));
+        slot == TN__SLOT_NONE ? NULL
+                              : tn__lease_table_contender(table, tn__lease_table_name(table, slot));
     if (contender == NULL) {
         return;
     }
@@ -121,8 +120,9 @@ static void on_named_request(struct tn__lease_turn *turn, const struct tn_reques
     tn__lease_table_withdraw(table, contender);
 }
 
-/* The self-check found the clock suspended: leases of attempts begun until now count as lost. They are
- * told one by one by the timer; until then tn_lease_who() already says that they are not owned. */
+/* The self-check found the clock suspended: leases of attempts begun until now count as lost. They
+ * are told one by one by the timer; until then tn_lease_who() already says that they are not owned.
+ */
 static void forsake(struct tn__lease_turn *turn)
 {
     for (uint32_t i = 0; i < turn->lease->tables_count; i++) {

@@ -64,8 +64,7 @@ struct tn__lease_learner *tn__lease_table_learner(const struct tn__lease_table *
     return (struct tn__lease_learner *)array_at(table, table->learners_at) + slot;
 }
 
-static struct tn__lease_contender *contender_at(const struct tn__lease_table *table,
-                                                uint32_t index)
+static struct tn__lease_contender *contender_at(const struct tn__lease_table *table, uint32_t index)
 {
     tn_assert(index < table->contenders_used);
     return (struct tn__lease_contender *)array_at(table, table->contenders_at) + index;

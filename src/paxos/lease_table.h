@@ -36,10 +36,10 @@
 /* The hot record of a name: one cache line. */
 struct tn__lease_name {
     struct tn__lease_acceptor acceptor;
-    tn_time kept_until;   /* last promise or accept + D_A: not dropped before (F2) */
-    struct tn__link age;  /* in `ages` */
-    uint32_t hash;        /* of the spelling; its place in the index follows from it */
-    uint32_t contender;   /* index + 1 of this node's contender; 0: not wanted here */
+    tn_time kept_until;  /* last promise or accept + D_A: not dropped before (F2) */
+    struct tn__link age; /* in `ages` */
+    uint32_t hash;       /* of the spelling; its place in the index follows from it */
+    uint32_t contender;  /* index + 1 of this node's contender; 0: not wanted here */
 };
 
 _Static_assert(sizeof(struct tn__lease_name) == 64, "a name's hot record is one cache line");
@@ -74,8 +74,8 @@ struct tn__lease_contender {
 
 struct tn__lease_table {
     struct tn_lease_table_options options;
-    tn_time quarantine_end;  /* A4 */
-    tn_time forsaken;        /* leases of attempts begun at or before it count as lost; 0: none */
+    tn_time quarantine_end; /* A4 */
+    tn_time forsaken;       /* leases of attempts begun at or before it count as lost; 0: none */
     uint64_t hash_seed;
     uint64_t index_at; /* offsets of the arrays from this struct */
     uint64_t names_at;

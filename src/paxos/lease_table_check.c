@@ -2,8 +2,7 @@
 #include "base/assert.h"
 #include "paxos/lease_table.h"
 
-static struct tn__lease_contender *contender_at(const struct tn__lease_table *table,
-                                                uint32_t index)
+static struct tn__lease_contender *contender_at(const struct tn__lease_table *table, uint32_t index)
 {
     char *base = (char *)(uintptr_t)table + table->contenders_at;
     return (struct tn__lease_contender *)(void *)base + index;
@@ -45,8 +44,8 @@ static void check_names(const struct tn__lease_table *table)
 }
 
 /* 3: one queue is sorted, and its members know that they are in it. Returns how many. */
-static uint32_t check_queue(const struct tn__lease_table *table,
-                            const struct tn__index_list *queue, enum tn__contender_place place)
+static uint32_t check_queue(const struct tn__lease_table *table, const struct tn__index_list *queue,
+                            enum tn__contender_place place)
 {
     uint32_t count = 0;
     tn_time last = 0;
