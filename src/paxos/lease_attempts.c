@@ -229,7 +229,7 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
         .reported = message->lease,
         .remaining = earlier(message->remaining, table->options.acceptor_ns),
         .now = turn->now,
-        .fenced = (message->flags & TN_MESSAGE_FENCED) != 0,
+        .fenced = (message->flags & TN_MESSAGE_FENCED) != 0 ? 1 : 0,
     };
     enum tn__lease_outcome outcome = give_to_cell(&contender->proposer, message, &answer);
     switch (outcome) {

@@ -41,6 +41,7 @@ struct tn_lease {
     uint32_t left;            /* F3: durably left */
     uint32_t leaving;         /* F3: the write that makes `left` durable is in flight */
     uint32_t joining;         /* F3: the version that the write in flight opens; 0: none */
+    uint32_t reserved;
     uint64_t words_write;     /* F3: the number of the write that leaves or joins; 0: none */
     uint64_t joining_ceiling; /* F3: the largest reported, as the opening record says */
     tn_node_id joining_members[TN_MEMBERS_MAX];

@@ -144,7 +144,7 @@ enum tn__lease_outcome tn__lease_proposer_accepted(struct tn__lease_proposer *pr
     }
     proposer->accepted |= bit;
     proposer->refused &= (uint16_t)~bit;
-    if (!answer->fenced) {
+    if (answer->fenced == 0) {
         proposer->unfenced = 1;
     }
     if (!tn__quorum_reached(proposer->accepted, answer->members_count)) {

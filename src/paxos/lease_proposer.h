@@ -84,7 +84,8 @@ struct tn__lease_answer {
     struct tn_ballot reported; /* promise: the asker's own live lease, or none */
     tn_time remaining;         /* how long the lease in the way still excludes; 0: no lease */
     tn_time now;               /* T1: the one clock read of this event */
-    bool fenced;               /* accepted: the acceptor keeps a durable ceiling */
+    uint32_t fenced;           /* accepted: 1 if the acceptor keeps a durable ceiling */
+    uint32_t reserved;
 };
 
 /* P2 and P3: a promise, open or not. */
