@@ -18,7 +18,7 @@ extern "C" {
 
 enum tn_message_kind {
     TN_MESSAGE_PREPARE = 1, /* P1: ballot, durations, priority */
-    TN_MESSAGE_PROMISE,     /* A1: ballot; lease: the sender's own live lease, or none */
+    TN_MESSAGE_PROMISE,     /* A1: ballot; lease and remaining: the asker's own, or none */
     TN_MESSAGE_CLOSED,      /* A1: ballot; lease: another owner's, remaining */
     TN_MESSAGE_REJECTED,    /* A1: ballot; promised: the higher one */
     TN_MESSAGE_ACCEPT,      /* P3: ballot */

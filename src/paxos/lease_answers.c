@@ -69,10 +69,12 @@ static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *ta
     return slot;
 }
 
-/* What the cell knows that the proposer should: the promise, and the lease in the way. */
+/* What the cell knows that the proposer should: a higher promise, and the lease in the way. */
 static void report(struct tn_message *sent, const struct tn__lease_acceptor *acceptor, tn_time now)
 {
-    sent->promised = acceptor->promised;
+    if (sent->kind == TN_MESSAGE_REJECTED || sent->kind == TN_MESSAGE_REFUSED) {
+        sent->promised = acceptor->promised;
+    }
     if (tn__lease_acceptor_is_live(acceptor, now)) {
         sent->lease = acceptor->accepted;
         sent->remaining = acceptor->deadline - now;

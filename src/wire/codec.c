@@ -34,7 +34,7 @@ struct shape {
 
 static const struct shape shapes[KIND_MASK + 1] = {
     [TN_MESSAGE_PREPARE] = {.fixed_bytes = 5},
-    [TN_MESSAGE_PROMISE] = {.optional = HAS_LEASE},
+    [TN_MESSAGE_PROMISE] = {.optional = HAS_LEASE | HAS_REMAINING},
     [TN_MESSAGE_CLOSED] = {.optional = HAS_LEASE | HAS_REMAINING, .required = HAS_LEASE},
     [TN_MESSAGE_REJECTED] = {.optional = HAS_PROMISED},
     [TN_MESSAGE_REFUSED] = {.optional = HAS_PROMISED | HAS_LEASE | HAS_REMAINING},

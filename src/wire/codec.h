@@ -12,7 +12,8 @@
  *
  * Always:    PREPARE: durations 4, priority 1.  RELEASE: successor 2.
  * Optional:  0x10 promised 16 (REJECTED, REFUSED)      0x20 lease 16 (PROMISE, CLOSED, REFUSED)
- *            0x40 remaining 8 (CLOSED, REFUSED, LEARN) 0x80 token 8 (LEARN)
+ *            0x40 remaining 8 (PROMISE, CLOSED, REFUSED, LEARN)
+ *            0x80 token 8 (LEARN)
  *
  * An optional field is present if and only if it is not zero, so every message has one encoding
  * and every valid encoding is one message (inv. codec 1). Fields that a kind does not have are not
