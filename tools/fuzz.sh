@@ -13,8 +13,9 @@ seconds=$2
 ran=0
 failed=0
 for program in "$build"/tests/*_fuzz; do
-    [ -x "$program" ] || continue
     target=$(basename "$program" _fuzz)
+    # One whose source is gone may still lie there.
+    [ -x "$program" ] && [ -e "tests/fuzz/${target}_fuzz.c" ] || continue
     found=$build/corpus/$target
     seeds=tests/fuzz/corpus/$target
     mkdir -p "$found"
