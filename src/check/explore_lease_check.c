@@ -1,0 +1,298 @@
+/* What must hold in every state, where a search ends, and how states and events read.
+ *
+ *   inv.L1  at most one owner at any moment, each by its own clock
+ *   inv.L3  an owner is held up by acceptors of a quorum, by identity, and
+ *   inv.L4  each of them keeps others out at least until the owner stops: it holds a live lease of
+ *           that incarnation to then, or is down (and will be silent D_Q), or silent until then
+ *   inv.L5  an acceptor in quarantine holds nothing
+ * and what a step found broken (enum tn__explore_flaw). inv.L3 and inv.L4 are judged together and
+ * called inv.L4; they compare times of two nodes, so not where clocks differ (RATES). */
+#include "check/explore_lease_step.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "paxos/quorum.h"
+
+static struct tn__explore_cluster open_state(const struct tn__explore_lease *lease,
+                                             const void *state)
+{
+    struct tn__explore_cluster cluster;
+    memset(&cluster, 0, sizeof(cluster));
+    memcpy(&cluster, state, lease->model.state_bytes);
+    return cluster;
+}
+
+static bool is_owner(const struct tn__explore_lease *lease,
+                     const struct tn__explore_cluster *cluster, uint32_t proposer)
+{
+    uint8_t deadline = cluster->proposers[proposer].lease_deadline;
+    return deadline != 0 && tn__explore_proposer_now(lease, cluster, proposer) < deadline;
+}
+
+/* Does the acceptor keep others out until the owner stops? */
+static bool supports(const struct tn__explore_cluster *cluster,
+                     const struct tn__explore_acceptor *acceptor,
+                     const struct tn__explore_proposer *owner)
+{
+    if (acceptor->quarantine >= owner->lease_deadline) {
+        return true;
+    }
+    return acceptor->accepted != 0 && acceptor->deadline >= owner->lease_deadline &&
+           cluster->owner[acceptor->accepted - 1] == cluster->owner[owner->active - 1];
+}
+
+static bool has_support(const struct tn__explore_lease *lease,
+                        const struct tn__explore_cluster *cluster, uint32_t proposer)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        count += supports(cluster, &cluster->acceptors[i], &cluster->proposers[proposer]);
+    }
+    return count >= tn__quorum_size(lease->config->acceptors);
+}
+
+static bool quarantine_is_kept(const struct tn__explore_lease *lease,
+                               const struct tn__explore_cluster *cluster, uint32_t acceptor)
+{
+    const struct tn__explore_acceptor *packed = &cluster->acceptors[acceptor];
+    bool silent = packed->quarantine == TN_EXPLORE_DOWN ||
+                  packed->quarantine > tn__explore_acceptor_now(lease, cluster, acceptor);
+    return !silent || (packed->accepted == 0 && packed->held == 0);
+}
+
+static const char *const flaw_names[TN_EXPLORE_FLAWS_END] = {
+    [TN_EXPLORE_FLAW_LATE] = "inv.L2",
+    [TN_EXPLORE_FLAW_LATE_SEND] = "rule P3",
+    [TN_EXPLORE_FLAW_REPLACED] = "inv.L7",
+    [TN_EXPLORE_FLAW_RELEASED] = "inv.L8",
+    [TN_EXPLORE_FLAW_RENEWAL] = "inv.L9",
+    [TN_EXPLORE_FLAW_TOKEN] = "inv.L11",
+    [TN_EXPLORE_FLAW_PROMISE] = "rule A1",
+    [TN_EXPLORE_FLAW_GHOST] = "rule A3",
+    [TN_EXPLORE_FLAW_CEILING] = "rule F1",
+    [TN_EXPLORE_FLAW_DUPLICATE] = "inv.L6",
+    [TN_EXPLORE_FLAW_RANKS] = "the layout: too many ballots at once",
+};
+
+const char *tn__explore_lease_check(void *context, const void *state)
+{
+    const struct tn__explore_lease *lease = context;
+    struct tn__explore_cluster cluster = open_state(lease, state);
+    tn_assert(cluster.flaw < TN_EXPLORE_FLAWS_END);
+    const char *judged = lease->invariant;
+    const char *flaw = flaw_names[cluster.flaw];
+    if (flaw != NULL && (judged == NULL || strcmp(judged, flaw) == 0)) {
+        return flaw;
+    }
+    uint32_t owners = 0;
+    bool supported = true;
+    for (uint32_t i = 0; i < lease->config->proposers; i++) {
+        if (is_owner(lease, &cluster, i)) {
+            owners++;
+            supported = supported && (tn__explore_has(lease, TN_EXPLORE_RATES) ||
+                                      has_support(lease, &cluster, i));
+        }
+    }
+    if (owners > 1 && (judged == NULL || strcmp(judged, "inv.L1") == 0)) {
+        return "inv.L1";
+    }
+    if (!supported && (judged == NULL || strcmp(judged, "inv.L4") == 0)) {
+        return "inv.L4";
+    }
+    for (uint32_t i = 0; judged == NULL && i < lease->config->acceptors; i++) {
+        if (!quarantine_is_kept(lease, &cluster, i)) {
+            return "inv.L5";
+        }
+    }
+    return NULL;
+}
+
+/* ---- Where a search ends
+ * -------------------------------------------------------------------------- */
+
+static bool guide_incarnation(const struct tn__explore_cluster *cluster)
+{
+    const struct tn__explore_proposer *p1 = &cluster->proposers[0];
+    const struct tn__explore_proposer *p2 = &cluster->proposers[1];
+    const struct tn__explore_acceptor *acceptors = cluster->acceptors;
+    bool restarted = p1->incarnation == 1;
+    bool p1_is_owner = p1->lease_deadline > cluster->now;
+    return (p1->floor == 0 || p1->floor == (restarted ? 1 : 2)) &&
+           (p2->floor == 0 || (p2->floor == 3 && restarted && p1_is_owner && p1->active == 1)) &&
+           p2->down == 0 && p2->incarnation == 0 && acceptors[0].quarantine == 0 &&
+           acceptors[2].quarantine == 0 && ((p1->down == 0 && !restarted) || p1->was_active) &&
+           (acceptors[1].quarantine == 0 || p1->down != 0 || restarted) &&
+           (restarted || (acceptors[2].promised == 0 && acceptors[2].accepted == 0)) &&
+           (cluster->now == 0 || restarted);
+}
+
+static bool guide_renewal(const struct tn__explore_cluster *cluster)
+{
+    const struct tn__explore_proposer *p1 = &cluster->proposers[0];
+    const struct tn__explore_proposer *p2 = &cluster->proposers[1];
+    const struct tn__explore_acceptor *acceptors = cluster->acceptors;
+    return (p1->floor == 0 || (p1->floor == 1 && cluster->now >= 1)) &&
+           (p2->floor == 0 || p2->floor == 2 || (p2->floor == 3 && (cluster->used & 2) != 0)) &&
+           p1->down == 0 && p2->down == 0 && p1->incarnation + p2->incarnation == 0 &&
+           acceptors[0].quarantine == 0 && acceptors[2].quarantine == 0 &&
+           (acceptors[1].quarantine <= 2 || acceptors[1].quarantine == TN_EXPLORE_DOWN) &&
+           (acceptors[2].promised / 2 != 2 || acceptors[2].accepted == 2) &&
+           acceptors[0].accepted != 1 && acceptors[1].accepted != 2;
+}
+
+static bool guide_release(const struct tn__explore_cluster *cluster)
+{
+    const struct tn__explore_proposer *p1 = &cluster->proposers[0];
+    const struct tn__explore_proposer *p2 = &cluster->proposers[1];
+    const struct tn__explore_acceptor *acceptors = cluster->acceptors;
+    return (p1->floor == 0 || (p1->floor == 1 && cluster->now > 0)) && p2->floor != 1 &&
+           p1->down == 0 && p2->down == 0 && p1->incarnation + p2->incarnation == 0 &&
+           acceptors[0].quarantine == 0 && acceptors[2].quarantine == 0;
+}
+
+bool tn__explore_lease_constraint(void *context, const void *state)
+{
+    const struct tn__explore_lease *lease = context;
+    struct tn__explore_cluster cluster = open_state(lease, state);
+    uint32_t messages = 0;
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        messages += (uint32_t)__builtin_popcountll(cluster.acceptors[i].messages) +
+                    (uint32_t)__builtin_popcountll(cluster.acceptors[i].held);
+    }
+    if (messages > lease->config->messages) {
+        return false;
+    }
+    switch (lease->config->guide) {
+    case TN_LEASE_GUIDE_INCARNATION:
+        return guide_incarnation(&cluster);
+    case TN_LEASE_GUIDE_RENEW_CRASH:
+        return guide_renewal(&cluster);
+    case TN_LEASE_GUIDE_RELEASE_CRASH:
+        return guide_release(&cluster);
+    default:
+        return true;
+    }
+}
+
+/* ---- For people
+ * -------------------------------------------------------------------------------------- */
+
+static const char *const message_names[TN_EXPLORE_MESSAGES_END] = {
+    [TN_EXPLORE_PREPARE] = "prepare",
+    [TN_EXPLORE_ACCEPT] = "accept",
+    [TN_EXPLORE_RELEASED] = "release",
+    [TN_EXPLORE_PROMISE] = "promise",
+    [TN_EXPLORE_PROMISE_BASE] = "promise(own lease)",
+    [TN_EXPLORE_PROMISE_OTHER] = "promise(other own lease)",
+    [TN_EXPLORE_ACCEPTED] = "accepted",
+    [TN_EXPLORE_CLOSED] = "closed",
+    [TN_EXPLORE_REFUSED] = "refused",
+};
+
+const char *tn__explore_message_name(enum tn__explore_message kind)
+{
+    tn_assert(kind < TN_EXPLORE_MESSAGES_END);
+    return message_names[kind];
+}
+
+static void print_messages(const struct tn__explore_lease *lease,
+                           const struct tn__explore_cluster *cluster, uint64_t messages,
+                           struct tn__text *text)
+{
+    for (uint64_t rest = messages; rest != 0; rest &= rest - 1) {
+        uint32_t ballot = 0;
+        uint32_t position = (uint32_t)__builtin_ctzll(rest);
+        enum tn__explore_message kind = tn__explore_message_at(lease, cluster, position, &ballot);
+        tn__text_add(text, " %s:%u", message_names[kind], (unsigned)ballot);
+    }
+}
+
+void tn__explore_lease_print_state(void *context, const void *state, struct tn__text *text)
+{
+    static const char *const phases[] = {"idle", "preparing", "accepting"};
+    const struct tn__explore_lease *lease = context;
+    struct tn__explore_cluster cluster = open_state(lease, state);
+    tn__text_add(text, "t=%u", cluster.now);
+    for (uint32_t i = 0; i < lease->config->proposers; i++) {
+        const struct tn__explore_proposer *p = &cluster.proposers[i];
+        tn__text_add(text, " | p%u.%u %s", i + 1, p->incarnation,
+                     p->down != 0 ? "down" : phases[p->phase]);
+        if (p->ballot != 0) {
+            tn__text_add(text, " %u until %u", p->ballot, p->attempt_deadline);
+        }
+        if (is_owner(lease, &cluster, i)) {
+            tn__text_add(text, " OWNER by %u until %u", p->active, p->lease_deadline);
+        }
+    }
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        const struct tn__explore_acceptor *a = &cluster.acceptors[i];
+        tn__text_add(text, " | a%u promised %u%s", i + 1, a->promised / 2,
+                     (a->promised & 1) != 0 ? "+" : "");
+        if (a->accepted != 0) {
+            tn__text_add(text, " holds %u until %u", a->accepted, a->deadline);
+        }
+        if (a->quarantine == TN_EXPLORE_DOWN) {
+            tn__text_add(text, " down");
+        } else if (a->quarantine > cluster.now) {
+            tn__text_add(text, " silent until %u", a->quarantine);
+        }
+        print_messages(lease, &cluster, a->messages, text);
+        if (a->held != 0) {
+            tn__text_add(text, " held:");
+            print_messages(lease, &cluster, a->held, text);
+        }
+    }
+}
+
+void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__text *text)
+{
+    static const char *const names[] = {
+        [TN_EXPLORE_EVENT_INITIAL] = "(initial)",
+        [TN_EXPLORE_EVENT_START] = "starts",
+        [TN_EXPLORE_EVENT_DELIVER] = "delivers",
+        [TN_EXPLORE_EVENT_DROP] = "loses",
+        [TN_EXPLORE_EVENT_ABANDON] = "abandons",
+        [TN_EXPLORE_EVENT_RELEASE] = "releases",
+        [TN_EXPLORE_EVENT_TICK] = "a tick passes",
+        [TN_EXPLORE_EVENT_EXPIRE_PROPOSER] = "its lease is over",
+        [TN_EXPLORE_EVENT_EXPIRE_ACCEPTOR] = "clears the lease",
+        [TN_EXPLORE_EVENT_CRASH_PROPOSER] = "crashes",
+        [TN_EXPLORE_EVENT_RESTART_PROPOSER] = "restarts",
+        [TN_EXPLORE_EVENT_CRASH_ACCEPTOR] = "crashes",
+        [TN_EXPLORE_EVENT_RESTART_ACCEPTOR] = "restarts",
+        [TN_EXPLORE_EVENT_WRITTEN] = "has written its ceiling",
+        [TN_EXPLORE_EVENT_WRITE_FAILED] = "cannot write its ceiling",
+        [TN_EXPLORE_EVENT_WRITE_RETRY] = "may write again",
+        [TN_EXPLORE_EVENT_FORGET] = "drops the quiet name",
+    };
+    const struct tn__explore_lease *lease = context;
+    uint32_t kind = event & 0xffU;
+    uint32_t node = (event >> 8 & 0xffU) + 1;
+    uint32_t argument = event >> 16 & 0xffU;
+    uint32_t variant = event >> 24;
+    tn_assert(kind < sizeof(names) / sizeof(names[0]));
+    bool proposer = kind == TN_EXPLORE_EVENT_START || kind == TN_EXPLORE_EVENT_ABANDON ||
+                    kind == TN_EXPLORE_EVENT_RELEASE || kind == TN_EXPLORE_EVENT_EXPIRE_PROPOSER ||
+                    kind == TN_EXPLORE_EVENT_CRASH_PROPOSER ||
+                    kind == TN_EXPLORE_EVENT_RESTART_PROPOSER;
+    if (kind != TN_EXPLORE_EVENT_TICK && kind != TN_EXPLORE_EVENT_INITIAL) {
+        tn__text_add(text, "%c%u ", proposer ? 'p' : 'a', node);
+    }
+    tn__text_add(text, "%s", names[kind]);
+    if (kind == TN_EXPLORE_EVENT_START) {
+        tn__text_add(text, " ballot %u", argument);
+    } else if (kind == TN_EXPLORE_EVENT_DELIVER || kind == TN_EXPLORE_EVENT_DROP) {
+        struct tn__explore_cluster none = {0};
+        uint32_t ballot = 0;
+        enum tn__explore_message message = tn__explore_message_at(lease, &none, argument, &ballot);
+        tn__text_add(text, " %s", message_names[message]);
+        if (ballot != 0) {
+            tn__text_add(text, " of ballot %u", (unsigned)ballot);
+        }
+        tn__text_add(text, "%s%s%s",
+                     (variant & TN_EXPLORE_VARIANT_KEPT) != 0 ? ", a copy stays" : "",
+                     (variant & TN_EXPLORE_VARIANT_ANSWERED) != 0 ? ", the refusal arrives" : "",
+                     (variant & TN_EXPLORE_VARIANT_STALE) != 0 ? ", by a stale clock" : "");
+    }
+}

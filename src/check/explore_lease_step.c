@@ -1,0 +1,380 @@
+/* What can happen to a small cluster, and what then does: explore_lease.h tells the theory.
+ *
+ * Each function makes one event happen to a copy of the state. Events that go through a cell call
+ * the cell and nothing else decides; what a cell cannot know (its own history) is compared around
+ * the call and recorded as a flaw. */
+#include "check/explore_lease_step.h"
+
+#include <string.h>
+
+void tn__explore_flaw(struct tn__explore_cluster *cluster, enum tn__explore_flaw flaw)
+{
+    if (cluster->flaw == TN_EXPLORE_FLAW_NONE) {
+        cluster->flaw = (uint8_t)flaw;
+    }
+}
+
+void tn__explore_step_emit(const struct tn__explore_step *step,
+                           const struct tn__explore_cluster *next, uint32_t event)
+{
+    step->emit(step->sink, next, event);
+}
+
+void tn__explore_broadcast(const struct tn__explore_lease *lease,
+                           struct tn__explore_cluster *cluster, enum tn__explore_message kind,
+                           uint32_t ballot)
+{
+    uint64_t bit = tn__explore_message_bit(lease, cluster, kind, ballot);
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        cluster->acceptors[i].messages |= bit;
+    }
+}
+
+/* ---- Proposers --------------------------------------------------------------------------------
+ */
+
+static void start(const struct tn__explore_step *step, uint32_t proposer, uint32_t ballot)
+{
+    const struct tn__explore_lease *lease = step->lease;
+    struct tn__explore_cluster next = *step->from;
+    struct tn__explore_proposer *packed = &next.proposers[proposer];
+    if (!tn__explore_has(lease, TN_EXPLORE_ENDLESS)) {
+        next.used |= (uint16_t)(1U << (ballot - 1));
+    }
+    tn__explore_forget_replies(lease, &next, proposer);
+    next.owner[ballot - 1] = tn__explore_owner_code(proposer, packed->incarnation);
+    tn_time now = tn__explore_proposer_now(lease, &next, proposer);
+    struct tn__lease_proposer cell = tn__explore_proposer_unpack(lease, &next, proposer);
+    tn__lease_proposer_start(&cell, tn__explore_ballot(&next, ballot), now,
+                             lease->config->proposer_ticks);
+    tn__lease_proposer_check(&cell, lease->config->acceptors);
+    tn__explore_proposer_pack(lease, &next, proposer, &cell);
+    packed->floor = (uint8_t)ballot;
+    tn__explore_broadcast(lease, &next, TN_EXPLORE_PREPARE, ballot);
+    tn__explore_step_emit(step, &next,
+                          tn__explore_event(TN_EXPLORE_EVENT_START, proposer, ballot, 0));
+}
+
+/* ENDLESS: make room for a new ballot of the number `at`, by moving the others up. */
+static void start_between(const struct tn__explore_step *step, uint32_t proposer, uint32_t at,
+                          uint32_t top)
+{
+    if (top == TN_EXPLORE_LEASE_BALLOTS) {
+        struct tn__explore_cluster full = *step->from;
+        tn__explore_flaw(&full, TN_EXPLORE_FLAW_RANKS);
+        tn__explore_step_emit(step, &full,
+                              tn__explore_event(TN_EXPLORE_EVENT_START, proposer, at, 1));
+        return;
+    }
+    uint8_t map[TN_EXPLORE_LEASE_BALLOTS + 1] = {0};
+    for (uint32_t i = 1; i <= top; i++) {
+        map[i] = (uint8_t)(i < at ? i : i + 1);
+    }
+    struct tn__explore_cluster moved = *step->from;
+    tn__explore_renumber(step->lease, &moved, map);
+    struct tn__explore_step onward = *step;
+    onward.from = &moved;
+    start(&onward, proposer, at);
+}
+
+static void starts(const struct tn__explore_step *step, uint32_t proposer)
+{
+    const struct tn__explore_cluster *from = step->from;
+    const struct tn__explore_proposer *packed = &from->proposers[proposer];
+    tn_time now = tn__explore_proposer_now(step->lease, from, proposer);
+    bool holds = packed->lease_deadline != 0 && now < packed->lease_deadline;
+    if (packed->phase != TN__LEASE_IDLE ||
+        (holds && !tn__explore_has(step->lease, TN_EXPLORE_RENEW))) {
+        return;
+    }
+    if (tn__explore_has(step->lease, TN_EXPLORE_ENDLESS)) {
+        uint32_t top = tn__explore_top(step->lease, from);
+        for (uint32_t at = packed->floor + 1U; at <= top + 1; at++) {
+            start_between(step, proposer, at, top);
+        }
+        return;
+    }
+    for (uint32_t ballot = packed->floor + 1U; ballot <= step->lease->config->ballots; ballot++) {
+        if ((from->used >> (ballot - 1) & 1U) == 0) {
+            start(step, proposer, ballot);
+        }
+    }
+}
+
+static void abandon(const struct tn__explore_step *step, uint32_t proposer)
+{
+    struct tn__explore_cluster next = *step->from;
+    struct tn__lease_proposer cell = tn__explore_proposer_unpack(step->lease, &next, proposer);
+    struct tn__lease_proposer before = cell;
+    tn__lease_proposer_abandon(&cell);
+    tn__lease_proposer_check(&cell, step->lease->config->acceptors);
+    tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
+    tn__explore_note_kept(&next, &before, &cell);
+    tn__explore_step_emit(step, &next, tn__explore_event(TN_EXPLORE_EVENT_ABANDON, proposer, 0, 0));
+}
+
+/* P6. Its messages may be too many for the bound; `variant` 1 loses those of the attempt, so that
+ * the release of the lease itself is explored all the same. */
+static void release(const struct tn__explore_step *step, uint32_t proposer, uint32_t variant)
+{
+    struct tn__explore_cluster next = *step->from;
+    struct tn__lease_proposer cell = tn__explore_proposer_unpack(step->lease, &next, proposer);
+    struct tn_ballot ballots[2];
+    uint32_t count = tn__lease_proposer_release(&cell, ballots);
+    tn__lease_proposer_check(&cell, step->lease->config->acceptors);
+    tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
+    for (uint32_t i = variant; i < count; i++) {
+        tn__explore_broadcast(step->lease, &next, TN_EXPLORE_RELEASED,
+                              tn__explore_number(ballots[i].counter));
+    }
+    if (count > variant) {
+        tn__explore_step_emit(step, &next,
+                              tn__explore_event(TN_EXPLORE_EVENT_RELEASE, proposer, 0, variant));
+    }
+}
+
+static void releases(const struct tn__explore_step *step, uint32_t proposer)
+{
+    const struct tn__explore_proposer *packed = &step->from->proposers[proposer];
+    tn_time now = tn__explore_proposer_now(step->lease, step->from, proposer);
+    bool holds = packed->lease_deadline != 0 && now < packed->lease_deadline;
+    bool attempt = packed->phase != TN__LEASE_IDLE;
+    if (holds || (attempt && tn__explore_has(step->lease, TN_EXPLORE_WITHDRAW))) {
+        release(step, proposer, 0);
+    }
+    if (holds && attempt) {
+        release(step, proposer, 1);
+    }
+}
+
+static void proposer_expires(const struct tn__explore_step *step, uint32_t proposer)
+{
+    struct tn__explore_cluster next = *step->from;
+    tn_time now = tn__explore_proposer_now(step->lease, &next, proposer);
+    struct tn__lease_proposer cell = tn__explore_proposer_unpack(step->lease, &next, proposer);
+    if (tn__lease_proposer_expire(&cell, now)) {
+        tn__lease_proposer_check(&cell, step->lease->config->acceptors);
+        tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
+        tn__explore_step_emit(step, &next,
+                              tn__explore_event(TN_EXPLORE_EVENT_EXPIRE_PROPOSER, proposer, 0, 0));
+    }
+}
+
+/* The process ends: its cell is gone, and so is what it remembered of the acceptors. */
+static void proposer_forgets(const struct tn__explore_lease *lease,
+                             struct tn__explore_cluster *cluster, uint32_t proposer)
+{
+    struct tn__explore_proposer *packed = &cluster->proposers[proposer];
+    *packed = (struct tn__explore_proposer){.incarnation = packed->incarnation,
+                                            .clock = packed->clock,
+                                            .was_active = packed->was_active};
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        cluster->acceptors[i].votes &= (uint8_t) ~(15U << (4 * proposer));
+    }
+}
+
+static void proposer_crashes(const struct tn__explore_step *step, uint32_t proposer)
+{
+    struct tn__explore_cluster next = *step->from;
+    struct tn__explore_proposer *packed = &next.proposers[proposer];
+    if (!tn__explore_has(step->lease, TN_EXPLORE_CRASH)) {
+        return;
+    }
+    uint32_t event = tn__explore_event(TN_EXPLORE_EVENT_CRASH_PROPOSER, proposer, 0, 0);
+    if (tn__explore_has(step->lease, TN_EXPLORE_ENDLESS)) {
+        proposer_forgets(step->lease, &next, proposer);
+        packed->incarnation++;
+        tn__explore_step_emit(step, &next, event);
+    } else if (packed->down == 0) {
+        proposer_forgets(step->lease, &next, proposer);
+        packed->down = 1;
+        tn__explore_step_emit(step, &next, event);
+    } else if (packed->incarnation == 0) { /* once, as in the published table */
+        packed->down = 0;
+        packed->incarnation = 1;
+        tn__explore_step_emit(step, &next,
+                              tn__explore_event(TN_EXPLORE_EVENT_RESTART_PROPOSER, proposer, 0, 0));
+    }
+}
+
+static void proposer_events(const struct tn__explore_step *step, uint32_t proposer)
+{
+    const struct tn__explore_proposer *packed = &step->from->proposers[proposer];
+    if (packed->down == 0) {
+        starts(step, proposer);
+        if (packed->phase != TN__LEASE_IDLE && tn__explore_has(step->lease, TN_EXPLORE_ABANDON)) {
+            abandon(step, proposer);
+        }
+        if (tn__explore_has(step->lease, TN_EXPLORE_RELEASE)) {
+            releases(step, proposer);
+        }
+        if (!step->lease->normalise) {
+            proposer_expires(step, proposer);
+        }
+    }
+    proposer_crashes(step, proposer);
+}
+
+/* ---- Acceptors --------------------------------------------------------------------------------
+ */
+
+static void acceptor_expires(const struct tn__explore_step *step, uint32_t acceptor)
+{
+    struct tn__explore_cluster next = *step->from;
+    struct tn__lease_acceptor cell = tn__explore_acceptor_unpack(&next, acceptor);
+    if (tn__lease_acceptor_expire(&cell, tn__explore_acceptor_now(step->lease, &next, acceptor))) {
+        tn__lease_acceptor_check(&cell);
+        tn__explore_acceptor_pack(&next, acceptor, &cell);
+        tn__explore_step_emit(step, &next,
+                              tn__explore_event(TN_EXPLORE_EVENT_EXPIRE_ACCEPTOR, acceptor, 0, 0));
+    }
+}
+
+/* What the memory of an acceptor held is gone; the disk keeps the ceiling it has, and what was
+ * being written is lost (that it was not is the event of its completion before the crash). */
+static void acceptor_forgets(const struct tn__explore_lease *lease,
+                             struct tn__explore_cluster *cluster, uint32_t acceptor)
+{
+    struct tn__explore_acceptor *packed = &cluster->acceptors[acceptor];
+    uint32_t disk = packed->ceiling >> 6 & 7U;
+    packed->held = 0;
+    packed->promised = 0;
+    packed->accepted = 0;
+    packed->deadline = 0;
+    packed->ceiling = (uint16_t)(disk | disk << 3 | disk << 6);
+    (void)lease;
+}
+
+/* A4 begins, and F2: the floor. */
+static void acceptor_restarts(const struct tn__explore_lease *lease,
+                              struct tn__explore_cluster *cluster, uint32_t acceptor)
+{
+    struct tn__explore_acceptor *packed = &cluster->acceptors[acceptor];
+    tn_time now = tn__explore_acceptor_now(lease, cluster, acceptor);
+    tn_time end = now + lease->config->quarantine_ticks; /* A4 */
+    packed->quarantine = (uint8_t)(end > now ? end : 0);
+    if (tn__explore_has(lease, TN_EXPLORE_FENCED)) {
+        struct tn__explore_ceiling ceiling = tn__explore_ceiling_unpack(lease, cluster, acceptor);
+        struct tn__lease_acceptor cell = {.promised =
+                                              tn__ceiling_floor(ceiling.cell.durable)}; /* F2 */
+        tn__explore_acceptor_pack(cluster, acceptor, &cell);
+    }
+}
+
+static void acceptor_crashes(const struct tn__explore_step *step, uint32_t acceptor)
+{
+    struct tn__explore_cluster next = *step->from;
+    struct tn__explore_acceptor *packed = &next.acceptors[acceptor];
+    uint32_t event = tn__explore_event(TN_EXPLORE_EVENT_CRASH_ACCEPTOR, acceptor, 0, 0);
+    if (!tn__explore_has(step->lease, TN_EXPLORE_CRASH)) {
+        return;
+    }
+    if (tn__explore_has(step->lease, TN_EXPLORE_ENDLESS)) {
+        acceptor_forgets(step->lease, &next, acceptor);
+        acceptor_restarts(step->lease, &next, acceptor);
+    } else if (packed->quarantine != TN_EXPLORE_DOWN) {
+        acceptor_forgets(step->lease, &next, acceptor);
+        packed->quarantine = TN_EXPLORE_DOWN;
+    } else {
+        acceptor_restarts(step->lease, &next, acceptor);
+        event = tn__explore_event(TN_EXPLORE_EVENT_RESTART_ACCEPTOR, acceptor, 0, 0);
+    }
+    tn__explore_step_emit(step, &next, event);
+}
+
+/* ---- Time and the network ---------------------------------------------------------------------
+ */
+
+static uint32_t gain(const struct tn__explore_lease_config *config, uint32_t fast)
+{
+    return (fast & 1U) != 0 ? config->rate_fast : config->rate_slow;
+}
+
+/* One moment passes. RATES: `fast` says whose clock gains most in it, the others gain least. */
+static void tick(const struct tn__explore_step *step, uint32_t fast)
+{
+    const struct tn__explore_lease_config *config = step->lease->config;
+    struct tn__explore_cluster next = *step->from;
+    uint32_t event = tn__explore_event(TN_EXPLORE_EVENT_TICK, 0, fast, 0);
+    next.now++;
+    if (tn__explore_has(step->lease, TN_EXPLORE_RATES)) {
+        for (uint32_t i = 0; i < config->proposers; i++, fast >>= 1) {
+            next.proposers[i].clock = (uint8_t)(next.proposers[i].clock + gain(config, fast));
+        }
+        for (uint32_t i = 0; i < config->acceptors; i++, fast >>= 1) {
+            next.acceptors[i].clock = (uint8_t)(next.acceptors[i].clock + gain(config, fast));
+        }
+    }
+    tn__explore_step_emit(step, &next, event);
+}
+
+static void ticks(const struct tn__explore_step *step)
+{
+    const struct tn__explore_lease_config *config = step->lease->config;
+    bool endless = tn__explore_has(step->lease, TN_EXPLORE_ENDLESS);
+    if (!endless && step->from->now >= config->horizon) {
+        return;
+    }
+    uint32_t choices = tn__explore_has(step->lease, TN_EXPLORE_RATES)
+                           ? 1U << (config->proposers + config->acceptors)
+                           : 1;
+    for (uint32_t fast = 0; fast < choices; fast++) {
+        tick(step, fast);
+    }
+}
+
+static void drop(const struct tn__explore_step *step, uint32_t acceptor, uint32_t position)
+{
+    struct tn__explore_cluster next = *step->from;
+    next.acceptors[acceptor].messages &= ~(1ULL << position);
+    tn__explore_step_emit(step, &next,
+                          tn__explore_event(TN_EXPLORE_EVENT_DROP, acceptor, position, 0));
+}
+
+static void acceptor_events(const struct tn__explore_step *step, uint32_t acceptor)
+{
+    const struct tn__explore_acceptor *packed = &step->from->acceptors[acceptor];
+    bool down = packed->quarantine == TN_EXPLORE_DOWN;
+    for (uint64_t rest = packed->messages; rest != 0; rest &= rest - 1) {
+        uint32_t position = (uint32_t)__builtin_ctzll(rest);
+        tn__explore_deliver(step, acceptor, position);
+        if (tn__explore_has(step->lease, TN_EXPLORE_DROP)) {
+            drop(step, acceptor, position);
+        }
+    }
+    if (tn__explore_has(step->lease, TN_EXPLORE_FENCED) && !down) {
+        tn__explore_ceiling_events(step, acceptor);
+    }
+    if (!step->lease->normalise && !down) {
+        acceptor_expires(step, acceptor);
+    }
+    acceptor_crashes(step, acceptor);
+}
+
+void tn__explore_lease_successors(void *context, const void *state, tn__explore_emit *emit,
+                                  void *sink)
+{
+    const struct tn__explore_lease *lease = context;
+    struct tn__explore_cluster from;
+    memset(&from, 0, sizeof(from));
+    memcpy(&from, state, lease->model.state_bytes);
+    if (from.flaw != TN_EXPLORE_FLAW_NONE) {
+        return; /* what follows a broken rule says nothing */
+    }
+    struct tn__explore_step step = {.lease = lease, .from = &from, .emit = emit, .sink = sink};
+    for (uint32_t i = 0; i < lease->config->proposers; i++) {
+        proposer_events(&step, i);
+    }
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        acceptor_events(&step, i);
+    }
+    ticks(&step);
+}
+
+void tn__explore_lease_initial(void *context, tn__explore_emit *emit, void *sink)
+{
+    struct tn__explore_cluster cluster;
+    (void)context;
+    memset(&cluster, 0, sizeof(cluster));
+    emit(sink, &cluster, tn__explore_event(TN_EXPLORE_EVENT_INITIAL, 0, 0, 0));
+}

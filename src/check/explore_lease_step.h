@@ -1,0 +1,46 @@
+/* Between the files that make events happen to a small cluster. */
+#ifndef TN_CHECK_EXPLORE_LEASE_STEP_H
+#define TN_CHECK_EXPLORE_LEASE_STEP_H
+
+#include "check/explore_lease_state.h"
+
+/* The expansion of one state. */
+struct tn__explore_step {
+    const struct tn__explore_lease *lease;
+    const struct tn__explore_cluster *from;
+    tn__explore_emit *emit;
+    void *sink;
+};
+
+void tn__explore_step_emit(const struct tn__explore_step *step,
+                           const struct tn__explore_cluster *next, uint32_t event);
+
+/* Record that a rule was broken on the way into this state; the first one stays. */
+void tn__explore_flaw(struct tn__explore_cluster *cluster, enum tn__explore_flaw flaw);
+
+void tn__explore_broadcast(const struct tn__explore_lease *lease,
+                           struct tn__explore_cluster *cluster, enum tn__explore_message kind,
+                           uint32_t ballot);
+
+/* inv.L9: an attempt that ended without an activation has changed nothing of what is held. */
+void tn__explore_note_kept(struct tn__explore_cluster *cluster,
+                           const struct tn__lease_proposer *before,
+                           const struct tn__lease_proposer *after);
+
+/* The largest ballot number that anything refers to. */
+uint32_t tn__explore_top(const struct tn__explore_lease *lease,
+                         const struct tn__explore_cluster *cluster);
+
+/* Every outcome of the arrival of one message (explore_lease_deliver.c). */
+void tn__explore_deliver(const struct tn__explore_step *step, uint32_t acceptor, uint32_t position);
+
+/* FENCED: the events of an acceptor's disk, and the gate before its answers
+ * (explore_lease_fence.c). */
+void tn__explore_ceiling_events(const struct tn__explore_step *step, uint32_t acceptor);
+
+/* F1: may this acceptor answer for a ballot? false: it is silent (F4). `held`: the answer waits. */
+bool tn__explore_ceiling_gate(const struct tn__explore_lease *lease,
+                              struct tn__explore_cluster *cluster, uint32_t acceptor,
+                              uint32_t ballot, bool *held);
+
+#endif
