@@ -43,4 +43,23 @@ static inline uint64_t tn__get_u64(const uint8_t *bytes)
     return value;
 }
 
+/* Copy a short run of bytes, at least one, by words that may overlap. For lengths under about 100
+ * that only run time knows, this beats what compilers make of memcpy (a string instruction:
+ * measured at a tenth of a renewal). */
+static inline void tn__copy_short(void *to, const void *from, uint32_t length)
+{
+    uint8_t *target = (uint8_t *)to;
+    const uint8_t *source = (const uint8_t *)from;
+    if (length < 8) {
+        for (uint32_t i = 0; i < length; i++) {
+            target[i] = source[i];
+        }
+        return;
+    }
+    for (uint32_t i = 0; i + 8 <= length; i += 8) {
+        tn__put_u64(target + i, tn__get_u64(source + i));
+    }
+    tn__put_u64(target + length - 8, tn__get_u64(source + length - 8));
+}
+
 #endif

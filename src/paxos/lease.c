@@ -21,6 +21,10 @@
  * messages, and one incident for each reason. */
 #define ROOM_BESIDES 16U
 
+/* Items of a frame that are looked up together: enough to hide a memory access behind the others.
+ */
+#define ITEMS_AT_ONCE 16U
+
 static size_t aligned(size_t bytes)
 {
     return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
@@ -127,7 +131,7 @@ struct tn_notice *tn__lease_notify(struct tn__lease_turn *turn, uint32_t table, 
         const struct tn__lease_spelling *spelling =
             tn__lease_table_spelling(tn__lease_table_at(turn->lease, table), slot);
         notice->name_bytes = spelling->bytes_count;
-        memcpy(notice->name, spelling->bytes, spelling->bytes_count);
+        memcpy(notice->name, spelling->bytes, sizeof(notice->name));
     }
     return notice;
 }
@@ -275,11 +279,6 @@ static uint64_t *reject_message(struct tn__lease_turn *turn, const struct tn_mes
 
 static void on_message(struct tn__lease_turn *turn, const struct tn_message *message)
 {
-    uint64_t *rejected = reject_message(turn, message);
-    if (rejected != NULL) {
-        (*rejected)++;
-        return;
-    }
     if (!admit_counter(turn, message->ballot.counter)) {
         return;
     }
@@ -312,6 +311,36 @@ static void on_message(struct tn__lease_turn *turn, const struct tn_message *mes
     see_counter(turn->lease, message->ballot.counter);
 }
 
+/* Some items at once: their records are fetched from memory while the others are handled. Without
+ * this a third of a renewal's time was spent waiting for the index (bench/README.md). */
+static void on_items(struct tn__lease_turn *turn, const struct tn_message *items, uint32_t count)
+{
+    struct tn__lease_key keys[ITEMS_AT_ONCE];
+    tn_assert(count <= ITEMS_AT_ONCE);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t *rejected = reject_message(turn, &items[i]);
+        if (rejected != NULL) {
+            (*rejected)++;
+            keys[i].bytes_count = 0;
+            continue;
+        }
+        struct tn__lease_table *table = tn__lease_table_at(turn->lease, items[i].table);
+        keys[i] = tn__lease_table_key(table, items[i].name, items[i].name_bytes);
+        tn__lease_table_fetch_index(table, keys[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (keys[i].bytes_count != 0) {
+            tn__lease_table_fetch_name(tn__lease_table_at(turn->lease, items[i].table), keys[i]);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (keys[i].bytes_count != 0) {
+            turn->key = keys[i];
+            on_message(turn, &items[i]);
+        }
+    }
+}
+
 static void on_frame(struct tn__lease_turn *turn)
 {
     const struct tn_event *event = turn->event;
@@ -322,8 +351,9 @@ static void on_frame(struct tn__lease_turn *turn)
         return;
     }
     see_counter(turn->lease, event->counter);
-    for (uint32_t i = 0; i < event->items_count; i++) {
-        on_message(turn, &event->items[i]);
+    for (uint32_t i = 0; i < event->items_count; i += ITEMS_AT_ONCE) {
+        uint32_t count = event->items_count - i;
+        on_items(turn, &event->items[i], count < ITEMS_AT_ONCE ? count : ITEMS_AT_ONCE);
     }
 }
 
@@ -446,7 +476,8 @@ void tn_lease_step(struct tn_lease *lease, const struct tn_event *event, struct 
     effects->messages_count = 0;
     effects->notices_count = 0;
     lease->random ^= event->random;
-    struct tn__lease_turn turn = {lease, event, effects, event->now};
+    struct tn__lease_turn turn = {
+        .lease = lease, .event = event, .effects = effects, .now = event->now};
 
     switch ((enum tn_event_kind)event->kind) {
     case TN_EVENT_FRAME:

@@ -8,12 +8,6 @@
 #include "paxos/lease_machine.h"
 #include "paxos/quorum.h"
 
-static struct tn__lease_key key_of(const struct tn__lease_table *table,
-                                   const struct tn_message *message)
-{
-    return tn__lease_table_key(table, message->name, message->name_bytes);
-}
-
 /* A4, F3: is this acceptor silent, and which counter says so? NULL: it answers. */
 static uint64_t *silent_because(struct tn__lease_turn *turn, const struct tn__lease_table *table)
 {
@@ -58,13 +52,11 @@ static void answer_full(struct tn__lease_turn *turn, const struct tn_message *me
 }
 
 /* The record of a message's name, made if need be; TN__SLOT_NONE: no room. */
-static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *table,
-                         const struct tn_message *message)
+static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *table)
 {
-    struct tn__lease_key key = key_of(table, message);
-    uint32_t slot = tn__lease_table_find(table, key);
+    uint32_t slot = tn__lease_table_find(table, turn->key);
     if (slot == TN__SLOT_NONE) {
-        slot = tn__lease_table_add(table, key, turn->lease->floor, turn->now);
+        slot = tn__lease_table_add(table, turn->key, turn->lease->floor, turn->now);
     }
     return slot;
 }
@@ -118,7 +110,7 @@ void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *
     if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
         return; /* F4 */
     }
-    uint32_t slot = slot_for(turn, table, message);
+    uint32_t slot = slot_for(turn, table);
     if (slot == TN__SLOT_NONE) {
         answer_full(turn, message, TN_MESSAGE_REJECTED);
         return;
@@ -166,7 +158,7 @@ void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *m
     if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
         return; /* F4 */
     }
-    uint32_t slot = slot_for(turn, table, message);
+    uint32_t slot = slot_for(turn, table);
     if (slot == TN__SLOT_NONE) {
         answer_full(turn, message, TN_MESSAGE_REFUSED);
         return;
@@ -219,7 +211,7 @@ void tn__lease_on_release(struct tn__lease_turn *turn, const struct tn_message *
 {
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
-    uint32_t slot = slot_for(turn, table, message);
+    uint32_t slot = slot_for(turn, table);
     if (slot == TN__SLOT_NONE) {
         lease->counters.full++;
         return;
@@ -251,7 +243,7 @@ void tn__lease_on_learn(struct tn__lease_turn *turn, const struct tn_message *me
     if (table->learners_at == 0 || turn->event->from == turn->lease->self) {
         return;
     }
-    uint32_t slot = slot_for(turn, table, message);
+    uint32_t slot = slot_for(turn, table);
     if (slot == TN__SLOT_NONE) {
         turn->lease->counters.full++;
         return;

@@ -213,8 +213,7 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
 {
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
-    uint32_t slot =
-        tn__lease_table_find(table, tn__lease_table_key(table, message->name, message->name_bytes));
+    uint32_t slot = tn__lease_table_find(table, turn->key);
     struct tn__lease_contender *contender =
         slot == TN__SLOT_NONE ? NULL
                               : tn__lease_table_contender(table, tn__lease_table_name(table, slot));

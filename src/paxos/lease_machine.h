@@ -37,10 +37,10 @@ struct tn_lease {
     uint32_t members_count;
     uint32_t tables_count;
     uint32_t drift_ppm;
-    uint32_t configuration;   /* F3: the version answered for, durable */
-    uint32_t left;            /* F3: durably left */
-    uint32_t leaving;         /* F3: the write that makes `left` durable is in flight */
-    uint32_t joining;         /* F3: the version that the write in flight opens; 0: none */
+    uint32_t configuration; /* F3: the version answered for, durable */
+    uint32_t left;          /* F3: durably left */
+    uint32_t leaving;       /* F3: the write that makes `left` durable is in flight */
+    uint32_t joining;       /* F3: the version that the write in flight opens; 0: none */
     uint32_t reserved;
     uint64_t words_write;     /* F3: the number of the write that leaves or joins; 0: none */
     uint64_t joining_ceiling; /* F3: the largest reported, as the opening record says */
@@ -66,6 +66,7 @@ struct tn__lease_turn {
     const struct tn_event *event;
     struct tn_effects *effects;
     tn_time now;
+    struct tn__lease_key key; /* FRAME: of the name that the item at hand speaks of */
 };
 
 static inline struct tn__lease_table *tn__lease_table_at(const struct tn_lease *lease,

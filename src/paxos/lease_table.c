@@ -162,6 +162,20 @@ struct tn__lease_key tn__lease_table_key(const struct tn__lease_table *table, co
     return (struct tn__lease_key){name, name_bytes, (uint32_t)(hash >> 32)};
 }
 
+void tn__lease_table_fetch_index(const struct tn__lease_table *table, struct tn__lease_key key)
+{
+    __builtin_prefetch(&index_of(table)[key.hash & table->index_mask]);
+}
+
+void tn__lease_table_fetch_name(const struct tn__lease_table *table, struct tn__lease_key key)
+{
+    uint32_t entry = index_of(table)[key.hash & table->index_mask];
+    if (entry != 0) {
+        __builtin_prefetch(tn__lease_table_name(table, entry - 1), 1);
+        __builtin_prefetch(tn__lease_table_spelling(table, entry - 1));
+    }
+}
+
 uint32_t tn__lease_table_find(const struct tn__lease_table *table, struct tn__lease_key key)
 {
     const uint32_t *index = index_of(table);
@@ -230,8 +244,8 @@ uint32_t tn__lease_table_add(struct tn__lease_table *table, struct tn__lease_key
     *name = (struct tn__lease_name){.hash = key.hash};
     name->acceptor.promised = floor; /* F2: under the promise of every name not remembered */
     struct tn__lease_spelling *spelling = tn__lease_table_spelling(table, slot);
-    spelling->bytes_count = (uint8_t)key.bytes_count;
-    memcpy(spelling->bytes, key.bytes, key.bytes_count);
+    *spelling = (struct tn__lease_spelling){.bytes_count = (uint8_t)key.bytes_count};
+    memcpy(spelling->bytes, key.bytes, key.bytes_count); /* and zeros behind: it is copied whole */
     index_insert(table, slot, key.hash);
     table->names_count++;
     tn__index_list_append(&table->ages, age_links(table), slot);

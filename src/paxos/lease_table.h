@@ -119,6 +119,10 @@ void tn__lease_table_init(struct tn__lease_table *table, void *arrays,
 struct tn__lease_key tn__lease_table_key(const struct tn__lease_table *table, const char *name,
                                          uint32_t name_bytes);
 
+/* Two steps ahead of a find: fetch the key's place in the index, then what stands there. */
+void tn__lease_table_fetch_index(const struct tn__lease_table *table, struct tn__lease_key key);
+void tn__lease_table_fetch_name(const struct tn__lease_table *table, struct tn__lease_key key);
+
 /* The slot of a name, or TN__SLOT_NONE. */
 uint32_t tn__lease_table_find(const struct tn__lease_table *table, struct tn__lease_key key);
 

@@ -126,7 +126,7 @@ uint32_t tn__item_encode(uint8_t *bytes, const struct tn_message *message)
         tn__put_u64(at, message->token);
         at += 8;
     }
-    memcpy(at, message->name, message->name_bytes);
+    tn__copy_short(at, message->name, message->name_bytes);
     return (uint32_t)(at - bytes) + message->name_bytes;
 }
 
@@ -204,6 +204,6 @@ uint32_t tn__item_decode(const uint8_t *bytes, size_t length, struct tn_message 
     if (!get_optional(fixed + shape.fixed_bytes, present, message)) {
         return 0;
     }
-    memcpy(message->name, bytes + before_name, name_bytes);
+    tn__copy_short(message->name, bytes + before_name, name_bytes);
     return before_name + name_bytes;
 }
