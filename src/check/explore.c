@@ -34,13 +34,18 @@ static void note_peak(struct tn__explore_search *search, uint64_t more)
     }
 }
 
-/* Between rounds: double the table if that fits; false when it is as full as it may get. */
+/* Between rounds: double the table, or grow it as far as memory goes; false when it is as full as
+ * it may get. */
 static bool table_grow(struct tn__explore_search *search)
 {
     struct tn__explore_table *table = &search->table;
     uint64_t bytes = tn__explore_table_bytes(table);
-    if (tn__explore_bytes(search) + bytes * 2 <= search->options.memory_bytes_max &&
-        tn__explore_table_grow(table)) {
+    uint64_t used = tn__explore_bytes(search);
+    uint64_t room =
+        search->options.memory_bytes_max > used ? search->options.memory_bytes_max - used : 0;
+    uint64_t wanted = bytes * 2 <= room ? bytes * 2 : room;
+    /* A small step is not worth the copying. */
+    if (wanted >= bytes + bytes / 4 && tn__explore_table_grow(table, wanted)) {
         note_peak(search, bytes);
         search->table_limit = tn__explore_table_slots(table) / 100 * LOAD_PERCENT_GROW;
         return true;

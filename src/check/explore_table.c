@@ -10,10 +10,11 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/random.h"
 
 #define SLOTS_A_BUCKET 3U
-#define BUCKETS_BITS_MIN 16
-#define BUCKETS_BITS_MAX 40
+#define BUCKETS_COUNT_MIN (1ULL << 16)
+#define BUCKETS_COUNT_MAX (1ULL << 40)
 
 struct tn__explore_bucket {
     _Atomic uint64_t low[SLOTS_A_BUCKET];
@@ -23,10 +24,10 @@ struct tn__explore_bucket {
 };
 _Static_assert(sizeof(struct tn__explore_bucket) == 64, "a bucket is one cache line");
 
-static bool map_buckets(struct tn__explore_table *table, uint32_t bits)
+static bool map_buckets(struct tn__explore_table *table, uint64_t count)
 {
-    tn_assert(bits >= BUCKETS_BITS_MIN && bits <= BUCKETS_BITS_MAX);
-    size_t bytes = sizeof(struct tn__explore_bucket) << bits;
+    tn_assert(count >= BUCKETS_COUNT_MIN && count <= BUCKETS_COUNT_MAX);
+    size_t bytes = sizeof(struct tn__explore_bucket) * count;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
@@ -35,19 +36,16 @@ static bool map_buckets(struct tn__explore_table *table, uint32_t bits)
     /* Advice only: without huge pages the table is slower and no less right. */
     (void)madvise(memory, bytes, MADV_HUGEPAGE);
     table->buckets = memory;
-    table->buckets_count = 1ULL << bits;
-    table->shift = 64 - bits;
+    table->buckets_count = count;
     return true;
 }
 
 bool tn__explore_table_init(struct tn__explore_table *table, uint64_t states_hint)
 {
-    uint32_t bits = BUCKETS_BITS_MIN;
+    tn_assert(states_hint <= BUCKETS_COUNT_MAX);
     /* Four slots for three states: below the load at which the search would grow the table. */
-    while (bits < BUCKETS_BITS_MAX && ((uint64_t)SLOTS_A_BUCKET << bits) / 4 * 3 < states_hint) {
-        bits++;
-    }
-    return map_buckets(table, bits);
+    uint64_t count = states_hint / 3 * 4 / SLOTS_A_BUCKET;
+    return map_buckets(table, count < BUCKETS_COUNT_MIN ? BUCKETS_COUNT_MIN : count);
 }
 
 void tn__explore_table_free(struct tn__explore_table *table)
@@ -68,11 +66,13 @@ uint64_t tn__explore_table_bytes(const struct tn__explore_table *table)
     return table->buckets_count * sizeof(struct tn__explore_bucket);
 }
 
-/* The high bits of a product depend on all bits below: a fingerprint cut to few bits spreads too,
- * and doubling the table splits each bucket's keys between two neighbours, in order. */
+/* The first product spreads a fingerprint cut to few bits over all 64; the second scales that to
+ * the number of buckets. Both keep the table's order when it grows: old buckets, walked from first
+ * to last, go to new ones from first to last. */
 static uint64_t home_of(const struct tn__explore_table *table, struct tn__explore_print print)
 {
-    return (print.low * 0x9e3779b97f4a7c15ULL) >> table->shift;
+    uint64_t spread = print.low * 0x9e3779b97f4a7c15ULL;
+    return (uint64_t)(((tn__u128)spread * table->buckets_count) >> 64);
 }
 
 void tn__explore_table_prefetch(const struct tn__explore_table *table,
@@ -94,10 +94,10 @@ bool tn__explore_table_insert(struct tn__explore_table *table, struct tn__explor
 {
     tn_assert(print.low != 0);
     tn_assert(tag != 0);
-    uint64_t home = home_of(table, print);
+    uint64_t place = home_of(table, print);
     for (uint64_t step = 0; step < table->buckets_count; step++) {
-        struct tn__explore_bucket *bucket =
-            &table->buckets[(home + step) & (table->buckets_count - 1)];
+        struct tn__explore_bucket *bucket = &table->buckets[place];
+        place = place + 1 == table->buckets_count ? 0 : place + 1;
         for (uint32_t slot = 0; slot < SLOTS_A_BUCKET; slot++) {
             uint64_t low = atomic_load_explicit(&bucket->low[slot], memory_order_relaxed);
             if (low == 0 && atomic_compare_exchange_strong(&bucket->low[slot], &low, print.low)) {
@@ -121,11 +121,12 @@ bool tn__explore_table_insert(struct tn__explore_table *table, struct tn__explor
     return false;
 }
 
-bool tn__explore_table_grow(struct tn__explore_table *table)
+bool tn__explore_table_grow(struct tn__explore_table *table, uint64_t bytes)
 {
-    uint32_t bits = 64 - table->shift + 1;
+    uint64_t count = bytes / sizeof(struct tn__explore_bucket);
+    tn_assert(count > table->buckets_count);
     struct tn__explore_table grown;
-    if (bits > BUCKETS_BITS_MAX || !map_buckets(&grown, bits)) {
+    if (count > BUCKETS_COUNT_MAX || !map_buckets(&grown, count)) {
         return false;
     }
     for (uint64_t i = 0; i < table->buckets_count; i++) {

@@ -26,8 +26,7 @@ struct tn__explore_bucket;
 
 struct tn__explore_table {
     struct tn__explore_bucket *buckets;
-    uint64_t buckets_count; /* a power of two */
-    uint32_t shift;         /* home = mixed low word >> shift */
+    uint64_t buckets_count;
 };
 
 /* False when there is no memory. `states_hint` sizes it. */
@@ -37,8 +36,9 @@ void tn__explore_table_free(struct tn__explore_table *table);
 uint64_t tn__explore_table_slots(const struct tn__explore_table *table);
 uint64_t tn__explore_table_bytes(const struct tn__explore_table *table);
 
-/* Double it; the old one stays as it is when that fails. */
-bool tn__explore_table_grow(struct tn__explore_table *table);
+/* Move to a table of so many bytes, old and new one being there for a while. False, and nothing is
+ * changed, when there is no memory. */
+bool tn__explore_table_grow(struct tn__explore_table *table, uint64_t bytes);
 
 void tn__explore_table_prefetch(const struct tn__explore_table *table,
                                 struct tn__explore_print print);
