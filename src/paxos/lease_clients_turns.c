@@ -37,7 +37,8 @@ static tn_time later(tn_time a, tn_time b)
     return a > b ? a : b;
 }
 
-/* C2: (1 - 2 rho) (1 + rho) = 1 - rho - 2 rho^2 < 1 - rho, so the product with 1 - 2 rho is safe. */
+/* C2: (1 - 2 rho) (1 + rho) = 1 - rho - 2 rho^2 < 1 - rho, so the product with 1 - 2 rho is safe.
+ */
 tn_time tn__lease_clients_valid(tn_time received, tn_time end, uint32_t drift_ppm)
 {
     tn_assert(drift_ppm <= TN_DRIFT_PPM_MAX);
@@ -72,8 +73,8 @@ static void fill(const struct tn__lease_clients *clients, const struct tn__clien
         .cookie = client->cookie,
         .holding = client->id,
         .token = client->token,
-        .valid_ns = tn__lease_clients_valid(client->received, client->told,
-                                            clients->options.drift_ppm),
+        .valid_ns =
+            tn__lease_clients_valid(client->received, client->told, clients->options.drift_ppm),
         .ttl_ns = client->ttl_ns,
     };
 }
@@ -311,8 +312,8 @@ enum tn__client_verdict tn__lease_clients_acquire(struct tn__lease_clients *clie
     return TN__CLIENT_OK;
 }
 
-enum tn__client_verdict tn__lease_clients_renew(struct tn__lease_clients *clients,
-                                                uint64_t holding, tn_time ttl_ns, tn_time now,
+enum tn__client_verdict tn__lease_clients_renew(struct tn__lease_clients *clients, uint64_t holding,
+                                                tn_time ttl_ns, tn_time now,
                                                 struct tn__client_answer *renewed)
 {
     tn_assert(ttl_ns == 0 || ttl_ns >= TN__CLIENT_TTL_NS_MIN);
@@ -466,7 +467,8 @@ static void opened(struct turn *turn, uint32_t slot, const struct tn_notice *not
 {
     struct tn__clients_name *name = tn__clients_name(turn->clients, slot);
     if (name->node_deadline != 0 && !lose(turn, slot)) {
-        return; /* a new tenure without a word of the old one's end: that one is over all the same */
+        return; /* a new tenure without a word of the old one's end: that one is over all the same
+                 */
     }
     activated(turn, slot, notice);
 }
@@ -488,7 +490,8 @@ static void renewed(struct turn *turn, uint32_t slot, const struct tn_notice *no
     }
 }
 
-/* No member has room for the name: nobody's wait can come true. Answered by the timer, some a step. */
+/* No member has room for the name: nobody's wait can come true. Answered by the timer, some a step.
+ */
 static void fail_all(struct turn *turn, struct tn__clients_name *name)
 {
     uint32_t next = name->queue.first;
@@ -526,10 +529,10 @@ void tn__lease_clients_notice(struct tn__lease_clients *clients, const struct tn
                               tn_time now, struct tn__lease_clients_output *output)
 {
     struct turn turn = begin(clients, now, output);
-    uint32_t slot = notice->name_bytes == 0 ? TN__NO_CLIENT
-                                            : tn__clients_find_name(clients, notice->table,
-                                                                    notice->name,
-                                                                    notice->name_bytes);
+    uint32_t slot =
+        notice->name_bytes == 0
+            ? TN__NO_CLIENT
+            : tn__clients_find_name(clients, notice->table, notice->name, notice->name_bytes);
     if (slot == TN__NO_CLIENT) {
         return;
     }
