@@ -75,6 +75,13 @@ static int32_t directory_find(const struct directory *directory, const char *nam
     return NO_INODE;
 }
 
+static void name_copy(char to[NAME_SIZE], const char *name)
+{
+    size_t length = strlen(name);
+    tn_assert(length < NAME_SIZE);
+    memcpy(to, name, length + 1);
+}
+
 /* Make `name` stand for the inode; NO_INODE removes it. */
 static void directory_set(struct directory *directory, const char *name, int32_t inode)
 {
@@ -90,9 +97,8 @@ static void directory_set(struct directory *directory, const char *name, int32_t
     }
     if (at == directory->count) {
         tn_assert(directory->count < NAMES_MAX);
-        tn_assert(strlen(name) < NAME_SIZE);
         directory->count++;
-        strcpy(directory->entries[at].name, name);
+        name_copy(directory->entries[at].name, name);
     }
     directory->entries[at].inode = inode;
 }
@@ -109,11 +115,10 @@ static void rename_queued(struct tn__sim_disk *disk, const char *from, const cha
                           int32_t inode)
 {
     tn_assert(disk->queue_count < QUEUE_MAX);
-    tn_assert(strlen(from) < NAME_SIZE && strlen(to) < NAME_SIZE);
     struct renaming *renaming = &disk->queue[disk->queue_count++];
     renaming->inode = inode;
-    strcpy(renaming->from, from);
-    strcpy(renaming->to, to);
+    name_copy(renaming->from, from);
+    name_copy(renaming->to, to);
     renaming_apply(&disk->cached, renaming);
 }
 

@@ -12,6 +12,7 @@
 #include <tenure/error.h>
 
 #include "sim/sim_disk.h"
+#include "sim/sim_disk_inode.h"
 
 enum {
     SECTOR = 512,
@@ -258,6 +259,29 @@ static void the_same_seed_gives_the_same_disk(void **state)
     assert_memory_equal(images[0], images[1], sizeof(images[0]));
 }
 
+static void a_file_grows_by_zeros_and_its_copy_is_its_own(void **state)
+{
+    (void)state;
+    struct tn__sim_disk_inode *inode = tn__sim_disk_inode_new();
+    tn__sim_disk_inode_write(inode, 1000, "abc", 3);
+    tn__sim_disk_inode_truncate(inode, 1001);
+    tn__sim_disk_inode_truncate(inode, 1003);
+    struct tn__sim_disk_inode *copy = tn__sim_disk_inode_copy(inode);
+    tn__sim_disk_inode_write(inode, 0, "xyz", 3);
+    tn__sim_disk_inode_sync(copy);
+    assert_int_equal(inode->queue_count, 4);
+    assert_int_equal(copy->queue_count, 0);
+    assert_int_equal(copy->durable.size, 1003);
+    assert_int_equal(copy->durable.bytes[0], 0);
+    assert_memory_equal(copy->durable.bytes + 999, "\0a\0\0", 4);
+    assert_int_equal(inode->durable.size, 0);
+    tn__sim_disk_inode_drop(inode);
+    tn__sim_disk_inode_revert(inode);
+    assert_int_equal(inode->cached.size, 0);
+    tn__sim_disk_inode_free(inode);
+    tn__sim_disk_inode_free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +295,7 @@ int main(void)
         cmocka_unit_test(after_a_crash_nothing_works_until_the_restart),
         cmocka_unit_test(a_lock_falls_with_its_holder),
         cmocka_unit_test(the_same_seed_gives_the_same_disk),
+        cmocka_unit_test(a_file_grows_by_zeros_and_its_copy_is_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
