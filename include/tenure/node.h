@@ -117,8 +117,9 @@ struct tn_node_options {
  *   TN_ERROR_INVALID         an option is out of range, or options contradict each other
  *   TN_ERROR_NO_MEMORY       no memory for tables of this size, or no thread
  *   TN_ERROR_IO              a file or socket operation failed
- *   TN_ERROR_DAMAGED         the durable words are damaged or missing: this identity votes no more;
- *                            or the directory is empty and `bootstrap` is not set
+ *   TN_ERROR_NOT_FOUND       the data directory is empty and `bootstrap` is not set (V4), or its
+ *                            parent directory does not exist
+ *   TN_ERROR_DAMAGED         the durable words are damaged or missing: this identity votes no more
  *   TN_ERROR_LOCKED          another process uses the data directory
  *   TN_ERROR_NOT_EMPTY       the directory belongs to another cell or node, or holds other files
  *   TN_ERROR_VERSION         the directory was written by a version that is not understood

@@ -81,6 +81,7 @@ static void addresses_take(struct tn__stream *stream, const struct addrinfo *lis
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
     struct tn__stream *stream = request->data;
+    stream->resolving = false;
     if (stream->state == STREAM_DIALLING) {
         if (status == 0) {
             addresses_take(stream, list);
@@ -123,6 +124,7 @@ struct tn__stream *tn__stream_dial(struct tn__net *net, const struct tn__stream_
         tn__stream_cut(stream, tn__net_error(error), uv_strerror(error));
         return stream;
     }
+    stream->resolving = true;
     stream->references += 1;
     return stream;
 }

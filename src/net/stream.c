@@ -110,6 +110,9 @@ void tn__stream_cut(struct tn__stream *stream, int error, const char *why)
     stream->state = STREAM_CLOSING;
     stream->error = error;
     snprintf(stream->why, sizeof(stream->why), "%s", why);
+    if (stream->resolving) {
+        uv_cancel((uv_req_t *)&stream->resolve); /* if it has begun, it ends by itself */
+    }
     if (stream->lingering) {
         uv_close((uv_handle_t *)&stream->linger, on_linger_closed);
     }

@@ -32,6 +32,7 @@ struct tn__stream {
     int error;
     bool writing_busy;
     bool lingering;
+    bool resolving;
     bool redialling; /* the handle closes so that the next address can be tried */
     size_t input_bytes_max;
     size_t output_bytes_max;

@@ -123,6 +123,9 @@ struct tn__node_calls {
 int tn__node_call(struct tn_node *node, int (*function)(struct tn_node *node, void *argument),
                   void *argument, bool must);
 
+/* From now on this thread is the loop of `node`. */
+void tn__node_calls_enter(const struct tn_node *node);
+
 /* Is this thread the node's loop? [any] */
 bool tn__node_on_loop(const struct tn_node *node);
 
@@ -208,6 +211,9 @@ void tn__node_leases_close(struct tn_node *node);
 #define TN_NODE_SLACK_DIVISOR 200U
 #define TN_NODE_SLACK_NS_MAX (20 * TN_MILLISECOND)
 
+/* A suspend lasts longer than this, and two reads of clocks seldom do. */
+#define TN_NODE_SUSPEND_NS_MIN (10 * TN_MILLISECOND)
+
 struct tn__node_builder {
     struct tn__frame_builder frame;
     bool begun;
@@ -238,8 +244,9 @@ struct tn_node {
     tn_time opened_at;
 
     /* The turn. */
-    bool stepping;   /* inside the driver */
-    bool turn_begun; /* something happened since the last turn's end */
+    bool stepping;     /* inside the driver */
+    bool turn_begun;   /* something happened since the last turn's end */
+    bool handles_open; /* prepare, check and calls.wake */
     uv_prepare_t prepare;
     uv_check_t check;
     struct tn__node_builder builders[TN_MEMBERS_MAX];
