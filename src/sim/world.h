@@ -48,10 +48,10 @@
 struct tn__world; /* Opaque. */
 
 struct tn__world_options {
-    uint32_t nodes_count; /* 1 to TN_MEMBERS_MAX; node ids are index + 1 */
-    uint32_t drift_ppm;   /* rho, as the nodes believe it; 0: the default */
-    uint32_t diskless;    /* 1: no durable words, no tokens */
-    uint32_t single_item; /* 1: a frame for every message, so that a script can tell them apart */
+    uint32_t nodes_count;  /* 1 to TN_MEMBERS_MAX; node ids are index + 1 */
+    uint32_t drift_ppm;    /* rho, as the nodes believe it; 0: the default */
+    uint32_t diskless;     /* 1: no durable words, no tokens */
+    uint32_t single_item;  /* 1: a frame for every message, so that a script can tell them apart */
     uint32_t tables_count; /* 0: one */
     uint32_t unchecked;    /* 1: options are taken as they are, also if they break T2 or T3 */
     uint64_t seed;
@@ -170,7 +170,7 @@ uint32_t tn__world_member(const struct tn__world *world, uint32_t process);
 /* NULL when down. */
 const struct tn_lease *tn__world_lease(const struct tn__world *world, uint32_t process);
 uint64_t tn__world_restart_word(const struct tn__world *world, uint32_t process); /* 0: down */
-uint64_t tn__world_ceiling(const struct tn__world *world, uint32_t process); /* acknowledged */
+uint64_t tn__world_ceiling(const struct tn__world *world, uint32_t process);      /* acknowledged */
 uint64_t tn__world_starts(const struct tn__world *world, uint32_t process);
 
 /* Start a process that is down. `bootstrap`: an empty directory may be begun in. Errors are those

@@ -1,0 +1,611 @@
+/* The judge: what it remembers of what it saw, and the invariants. The header lists them.
+ *
+ * Of each process and name it keeps three things: the attempt in flight (from the first Prepare
+ * sent), the lease held (from notices) and the lease granted (from Accepted sent). A node's
+ * messages to itself are not on any network; that an own grant is part of a certificate is believed
+ * only if the machine's count of grants rose since the Prepare. */
+#include "sim/lease_judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+
+#define BALLOTS_ROOM (1U << 17)
+#define TIMERS_IN_A_ROW_MAX 5000U
+
+struct attempt {
+    struct tn_ballot ballot; /* none: none is in flight */
+    tn_time prepared;        /* local, when its first Prepare was sent */
+    uint64_t grants;         /* the machine's count of grants then */
+    tn_member_set accepted;
+    uint32_t sources[TN_MEMBERS_MAX]; /* which process said so, by member */
+};
+
+struct held {
+    struct tn_ballot ballot; /* none: nothing is held */
+    tn_time deadline;
+    uint64_t token;
+};
+
+struct grant {
+    struct tn_ballot ballot; /* none: nothing is granted */
+    tn_time until;           /* local */
+    struct tn_ballot asked;  /* of the latest Accept received */
+    tn_time asked_at;        /* local */
+    bool misreleased;        /* a Release of something else came since */
+};
+
+struct named {
+    struct attempt attempt;
+    struct held held;
+    struct grant grant;
+};
+
+struct person {    /* of a process */
+    uint64_t word; /* 0: down */
+    tn_time started;
+    tn_time timer_real;
+    uint32_t timers;
+    bool written; /* the turn's event was a completed write: what leaves now was said before */
+    struct named names[TN_JUDGE_NAMES_MAX];
+};
+
+struct judged_name {
+    uint32_t table;
+    uint32_t bytes_count;
+    char bytes[TN_NAME_BYTES_MAX];
+    uint64_t token; /* the last one given out */
+    uint64_t tenures;
+    tn_member_set certificate; /* the last one */
+};
+
+struct used_ballot {
+    struct tn_ballot ballot;
+    uint32_t round; /* of the judge: entries of earlier runs mean nothing */
+    uint16_t process;
+    uint16_t name;
+};
+
+struct tn__lease_judge {
+    struct tn__world *world;
+    const struct tn_lease_options *options;
+    uint32_t names_count;
+    uint32_t violations_count;
+    uint32_t round;
+    uint32_t ballots_count;
+    uint32_t last_source; /* the process whose frame is being delivered */
+    tn_member_set copied; /* members of which a copy ever ran */
+    struct judged_name names[TN_JUDGE_NAMES_MAX];
+    struct tn__violation violations[TN_JUDGE_VIOLATIONS_MAX];
+    struct person persons[TN_WORLD_PROCESSES_MAX];
+    struct used_ballot ballots[BALLOTS_ROOM];
+};
+
+/* ---- Saying so ------------------------------------------------------------------------------ */
+
+void tn__lease_judge_report(struct tn__lease_judge *judge, uint32_t process, const char *rule,
+                            const char *text)
+{
+    uint32_t index = judge->violations_count++;
+    if (index >= TN_JUDGE_VIOLATIONS_MAX) {
+        return;
+    }
+    struct tn__violation *violation = &judge->violations[index];
+    *violation = (struct tn__violation){.real = tn__world_now(judge->world), .process = process};
+    struct tn__text writer;
+    tn__text_init(&writer, violation->rule, sizeof(violation->rule));
+    tn__text_add(&writer, "%s", rule);
+    tn__text_init(&writer, violation->text, sizeof(violation->text));
+    tn__text_add(&writer, "%s", text);
+}
+
+static void object(struct tn__lease_judge *judge, uint32_t process, const char *rule,
+                   const char *text, struct tn_ballot ballot)
+{
+    char sentence[180];
+    struct tn__text writer;
+    tn__text_init(&writer, sentence, sizeof(sentence));
+    tn__text_add(&writer, "process %u: %s (ballot %llu.%u of %llx)", (unsigned)process, text,
+                 (unsigned long long)(ballot.counter >> 16), (unsigned)tn_ballot_node(ballot),
+                 (unsigned long long)ballot.restart_word);
+    tn__lease_judge_report(judge, process, rule, sentence);
+}
+
+/* ---- Names ---------------------------------------------------------------------------------- */
+
+static uint32_t find_name(const struct tn__lease_judge *judge, uint32_t table, const char *bytes,
+                          uint32_t bytes_count)
+{
+    for (uint32_t i = 0; i < judge->names_count; i++) {
+        const struct judged_name *name = &judge->names[i];
+        if (name->table == table && name->bytes_count == bytes_count &&
+            memcmp(name->bytes, bytes, bytes_count) == 0) {
+            return i;
+        }
+    }
+    return TN_JUDGE_NAMES_MAX;
+}
+
+static uint32_t note_name(struct tn__lease_judge *judge, uint32_t table, const char *bytes,
+                          uint32_t bytes_count)
+{
+    uint32_t index = find_name(judge, table, bytes, bytes_count);
+    if (index < TN_JUDGE_NAMES_MAX || judge->names_count == TN_JUDGE_NAMES_MAX) {
+        return index;
+    }
+    index = judge->names_count++;
+    struct judged_name *name = &judge->names[index];
+    *name = (struct judged_name){.table = table, .bytes_count = bytes_count};
+    memcpy(name->bytes, bytes, bytes_count);
+    for (uint32_t i = 0; i < TN_WORLD_PROCESSES_MAX; i++) {
+        judge->persons[i].names[index] = (struct named){0};
+    }
+    return index;
+}
+
+static const struct tn_lease_table_options *table_of(const struct tn__lease_judge *judge,
+                                                     uint32_t name)
+{
+    return &judge->options->tables[judge->names[name].table];
+}
+
+static bool majority(const struct tn__lease_judge *judge, tn_member_set set)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < judge->options->members_count; i++) {
+        count += set >> i & 1U;
+    }
+    return 2 * count > judge->options->members_count;
+}
+
+/* ---- inv.L6 --------------------------------------------------------------------------------- */
+
+static void judge_ballot(struct tn__lease_judge *judge, uint32_t process, uint32_t name,
+                         struct tn_ballot ballot)
+{
+    if (judge->ballots_count > BALLOTS_ROOM / 2) {
+        return;
+    }
+    uint64_t hash = ballot.counter * 0x9e3779b97f4a7c15ULL;
+    uint32_t place = (uint32_t)(hash >> 40) & (BALLOTS_ROOM - 1);
+    tn_member_set copied = judge->copied >> tn__world_member(judge->world, process) & 1U;
+    for (;; place = (place + 1) & (BALLOTS_ROOM - 1)) {
+        struct used_ballot *used = &judge->ballots[place];
+        if (used->round != judge->round) {
+            *used = (struct used_ballot){ballot, judge->round, (uint16_t)process, (uint16_t)name};
+            judge->ballots_count++;
+            return;
+        }
+        if (used->ballot.counter != ballot.counter) {
+            continue;
+        }
+        if (used->ballot.restart_word == ballot.restart_word) {
+            if (used->process != process || used->name != name) {
+                object(judge, process, "inv.L6", "a ballot is used for a second time", ballot);
+            }
+            return;
+        }
+        if (copied == 0) {
+            object(judge, process, "inv.L6", "a counter is used by a second incarnation", ballot);
+            return;
+        }
+    }
+}
+
+/* ---- Messages sent -------------------------------------------------------------------------- */
+
+static void judge_prepare(struct tn__lease_judge *judge, const struct tn__sight *sight,
+                          uint32_t name, struct named *mine)
+{
+    const struct tn_message *message = sight->message;
+    const struct person *person = &judge->persons[sight->process];
+    uint32_t member = tn__world_member(judge->world, sight->process);
+    if (tn_ballot_node(message->ballot) != member + 1 ||
+        message->ballot.restart_word != person->word) {
+        object(judge, sight->process, "inv.L6", "a ballot is not its proposer's own",
+               message->ballot);
+    }
+    if (tn_ballot_equal(mine->attempt.ballot, message->ballot)) {
+        return; /* repeated to the silent */
+    }
+    judge_ballot(judge, sight->process, name, message->ballot);
+    struct tn_lease_counters counters;
+    tn_lease_counters(tn__world_lease(judge->world, sight->process), &counters);
+    mine->attempt = (struct attempt){
+        .ballot = message->ballot, .prepared = sight->local, .grants = counters.accepted};
+}
+
+static void judge_accepted(struct tn__lease_judge *judge, const struct tn__sight *sight,
+                           uint32_t name, struct named *mine)
+{
+    struct tn_ballot ballot = sight->message->ballot;
+    struct grant *grant = &mine->grant;
+    bool known = tn_ballot_equal(grant->asked, ballot);
+    tn_time granted = known ? grant->asked_at : sight->local;
+    if (!tn_ballot_is_none(grant->ballot) && granted < grant->until &&
+        !tn_ballot_same_owner(grant->ballot, ballot)) {
+        object(judge, sight->process, grant->misreleased ? "inv.L8" : "inv.L7",
+               "an acceptor grants while another's lease is live", ballot);
+    }
+    if (!tn_ballot_is_none(mine->held.ballot) && granted < mine->held.deadline &&
+        !tn_ballot_same_owner(mine->held.ballot, ballot)) {
+        object(judge, sight->process, "inv.L7", "an owner grants its own name to another", ballot);
+    }
+    grant->ballot = ballot;
+    grant->until = granted + table_of(judge, name)->acceptor_ns;
+    grant->misreleased = false;
+}
+
+static bool is_answer(uint8_t kind)
+{
+    return kind == TN_MESSAGE_PROMISE || kind == TN_MESSAGE_CLOSED || kind == TN_MESSAGE_REJECTED ||
+           kind == TN_MESSAGE_ACCEPTED || kind == TN_MESSAGE_REFUSED;
+}
+
+/* F1: what must not leave before the ceiling above it is durable. */
+static bool needs_ceiling(uint8_t kind)
+{
+    return kind == TN_MESSAGE_PREPARE || kind == TN_MESSAGE_PROMISE || kind == TN_MESSAGE_ACCEPT ||
+           kind == TN_MESSAGE_ACCEPTED;
+}
+
+static void on_sent(struct tn__lease_judge *judge, const struct tn__sight *sight)
+{
+    const struct tn_message *message = sight->message;
+    struct person *person = &judge->persons[sight->process];
+    uint32_t name = note_name(judge, message->table, message->name, message->name_bytes);
+    if (name == TN_JUDGE_NAMES_MAX) {
+        return;
+    }
+    struct named *mine = &person->names[name];
+    const struct tn_lease_table_options *table = table_of(judge, name);
+    if (is_answer(message->kind) && sight->local < person->started + table->quarantine_ns) {
+        object(judge, sight->process, "inv.L5", "an acceptor in quarantine answers",
+               message->ballot);
+    }
+    if (judge->options->diskless == 0 && needs_ceiling(message->kind) &&
+        message->ballot.counter >= tn__world_ceiling(judge->world, sight->process)) {
+        object(judge, sight->process, "F1", "said before the ceiling was durable", message->ballot);
+    }
+    if (message->kind == TN_MESSAGE_PREPARE) {
+        judge_prepare(judge, sight, name, mine);
+    } else if (message->kind == TN_MESSAGE_ACCEPTED) {
+        judge_accepted(judge, sight, name, mine);
+    } else if (message->kind == TN_MESSAGE_ACCEPT) {
+        if (!person->written && tn_ballot_equal(message->ballot, mine->attempt.ballot) &&
+            sight->local >= mine->attempt.prepared + table->proposer_ns) {
+            object(judge, sight->process, "inv.L2", "Accept after t_d", message->ballot);
+        }
+    } else if (message->kind == TN_MESSAGE_LEARN) {
+        if (!tn_ballot_equal(message->ballot, mine->held.ballot) ||
+            sight->local + message->remaining > mine->held.deadline) {
+            object(judge, sight->process, "inv.L2", "tells of a lease that it does not hold",
+                   message->ballot);
+        }
+    }
+}
+
+/* ---- Messages received ---------------------------------------------------------------------- */
+
+static void on_item(struct tn__lease_judge *judge, const struct tn__sight *sight,
+                    const struct tn_message *item)
+{
+    uint32_t name = note_name(judge, item->table, item->name, item->name_bytes);
+    if (name == TN_JUDGE_NAMES_MAX) {
+        return;
+    }
+    struct named *mine = &judge->persons[sight->process].names[name];
+    if (item->kind == TN_MESSAGE_ACCEPTED && item->from < TN_MEMBERS_MAX &&
+        tn_ballot_equal(item->ballot, mine->attempt.ballot)) {
+        mine->attempt.accepted |= 1U << item->from;
+        mine->attempt.sources[item->from] = judge->last_source;
+    } else if (item->kind == TN_MESSAGE_ACCEPT) {
+        mine->grant.asked = item->ballot;
+        mine->grant.asked_at = sight->local;
+    } else if (item->kind == TN_MESSAGE_RELEASE) {
+        if (tn_ballot_equal(item->ballot, mine->grant.ballot)) {
+            mine->grant.ballot = (struct tn_ballot){0};
+        } else {
+            mine->grant.misreleased = true;
+        }
+    }
+}
+
+static void on_event(struct tn__lease_judge *judge, const struct tn__sight *sight)
+{
+    struct person *person = &judge->persons[sight->process];
+    const struct tn_event *event = sight->event;
+    person->written = event->kind == TN_EVENT_WRITTEN;
+    if (event->kind == TN_EVENT_TIMER && sight->real - person->timer_real <= TN_MILLISECOND / 10) {
+        if (++person->timers == TIMERS_IN_A_ROW_MAX) {
+            object(judge, sight->process, "busy", "its timer fires again and again",
+                   (struct tn_ballot){0});
+        }
+    } else {
+        person->timers = 0;
+    }
+    person->timer_real = sight->real;
+    if (event->kind == TN_EVENT_FRAME) {
+        for (uint32_t i = 0; i < event->items_count; i++) {
+            on_item(judge, sight, &event->items[i]);
+        }
+    } else if (event->kind == TN_EVENT_REQUEST && event->request->kind == TN_REQUEST_FORSAKE) {
+        for (uint32_t i = 0; i < judge->names_count; i++) {
+            person->names[i].held = (struct held){0};
+        }
+    }
+}
+
+/* ---- Activations ---------------------------------------------------------------------------- */
+
+/* inv.L4: until when, in real time, does this member exclude others from the name? */
+static tn_time exclusion_end(const struct tn__lease_judge *judge, uint32_t process, uint32_t name,
+                             struct tn_ballot ballot)
+{
+    const struct person *person = &judge->persons[process];
+    if (person->word == 0) {
+        return TN_TIME_NEVER; /* down, and in quarantine when it is back */
+    }
+    const struct grant *grant = &person->names[name].grant;
+    tn_time until = person->started + table_of(judge, name)->quarantine_ns;
+    if (tn_ballot_same_owner(grant->ballot, ballot) && grant->until > until) {
+        until = grant->until;
+    }
+    return tn__world_real(judge->world, process, until);
+}
+
+static void judge_certificate(struct tn__lease_judge *judge, const struct tn__sight *sight,
+                              uint32_t name, const struct named *mine)
+{
+    const struct tn_notice *notice = sight->notice;
+    uint32_t self = tn__world_member(judge->world, sight->process);
+    tn_member_set set = mine->attempt.accepted & ~(1U << self);
+    struct tn_lease_counters counters;
+    tn_lease_counters(tn__world_lease(judge->world, sight->process), &counters);
+    if (counters.accepted > mine->attempt.grants) {
+        set |= 1U << self;
+    }
+    if (!tn_ballot_equal(notice->ballot, mine->attempt.ballot) || !majority(judge, set)) {
+        object(judge, sight->process, "inv.L3", "an owner without a majority of members",
+               notice->ballot);
+        return;
+    }
+    tn_time end = tn__world_real(judge->world, sight->process, notice->deadline);
+    for (uint32_t i = 0; i < judge->options->members_count; i++) {
+        if (i != self && (set >> i & 1U) != 0 &&
+            exclusion_end(judge, mine->attempt.sources[i], name, notice->ballot) < end) {
+            object(judge, sight->process, "inv.L4", "an acceptor ends its exclusion too early",
+                   notice->ballot);
+        }
+    }
+    struct judged_name *judged = &judge->names[name];
+    if (judged->certificate != 0 && (judged->certificate & set) == 0) {
+        object(judge, sight->process, "inv.L12", "two certificates share no member",
+               notice->ballot);
+    }
+    judged->certificate = set;
+}
+
+static void judge_alone(struct tn__lease_judge *judge, const struct tn__sight *sight, uint32_t name)
+{
+    const struct judged_name *judged = &judge->names[name];
+    for (uint32_t i = 0; i <= judge->options->members_count; i++) {
+        struct tn_lease_view view;
+        if (i != sight->process &&
+            tn__world_view(judge->world, i, judged->table, judged->bytes, judged->bytes_count,
+                           &view) &&
+            view.owned != 0) {
+            object(judge, sight->process, "inv.L1", "two owners at one instant; the other's is",
+                   view.ballot);
+        }
+    }
+}
+
+static void judge_token(struct tn__lease_judge *judge, const struct tn__sight *sight, uint32_t name)
+{
+    const struct tn_notice *notice = sight->notice;
+    struct judged_name *judged = &judge->names[name];
+    bool opens = notice->kind != TN_NOTICE_RENEWED;
+    if (judge->options->diskless != 0) {
+        if (notice->token != 0) {
+            object(judge, sight->process, "inv.L11", "a token without durable ceilings",
+                   notice->ballot);
+        }
+        return;
+    }
+    bool right = opens ? notice->token > judged->token && notice->token == notice->ballot.counter
+                       : notice->token == judge->persons[sight->process].names[name].held.token;
+    if (!right) {
+        object(judge, sight->process, "inv.L11", "a token that does not rise", notice->ballot);
+    }
+    judged->token = notice->token > judged->token ? notice->token : judged->token;
+}
+
+static void on_activation(struct tn__lease_judge *judge, const struct tn__sight *sight,
+                          uint32_t name)
+{
+    const struct tn_notice *notice = sight->notice;
+    struct named *mine = &judge->persons[sight->process].names[name];
+    if (notice->deadline > mine->attempt.prepared + table_of(judge, name)->proposer_ns ||
+        sight->local >= notice->deadline) {
+        object(judge, sight->process, "inv.L2", "t_d is too late, or past", notice->ballot);
+    }
+    judge_certificate(judge, sight, name, mine);
+    judge_alone(judge, sight, name);
+    judge_token(judge, sight, name);
+    judge->names[name].tenures += notice->kind == TN_NOTICE_OPENED;
+    mine->held = (struct held){notice->ballot, notice->deadline, notice->token};
+}
+
+static void on_notice(struct tn__lease_judge *judge, const struct tn__sight *sight)
+{
+    const struct tn_notice *notice = sight->notice;
+    if (notice->name_bytes == 0) {
+        return;
+    }
+    uint32_t name = note_name(judge, notice->table, notice->name, notice->name_bytes);
+    if (name == TN_JUDGE_NAMES_MAX) {
+        return;
+    }
+    switch ((enum tn_notice_kind)notice->kind) {
+    case TN_NOTICE_OPENED:
+    case TN_NOTICE_RENEWED:
+    case TN_NOTICE_REOPENED:
+        on_activation(judge, sight, name);
+        break;
+    case TN_NOTICE_LOST:
+    case TN_NOTICE_RELEASED:
+        judge->persons[sight->process].names[name].held = (struct held){0};
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- After each turn: inv.L2, inv.L9, inv.L10 ----------------------------------------------- */
+
+static void judge_view(struct tn__lease_judge *judge, const struct tn__sight *sight, uint32_t name)
+{
+    const struct judged_name *judged = &judge->names[name];
+    const struct held *held = &judge->persons[sight->process].names[name].held;
+    bool holds = !tn_ballot_is_none(held->ballot) && sight->local < held->deadline;
+    struct tn_lease_view view;
+    if (!tn__world_view(judge->world, sight->process, judged->table, judged->bytes,
+                        judged->bytes_count, &view)) {
+        view = (struct tn_lease_view){0};
+    }
+    if (holds) {
+        if (view.owned == 0 || view.deadline != held->deadline || view.token != held->token ||
+            !tn_ballot_equal(view.ballot, held->ballot)) {
+            object(judge, sight->process, "inv.L9", "a lease changed that nothing ended",
+                   held->ballot);
+        }
+        return;
+    }
+    if (view.owned != 0) {
+        object(judge, sight->process, "inv.L2", "owner without, or after, an activation",
+               view.ballot);
+    }
+    const struct tn_lease_table_options *table = table_of(judge, name);
+    if (view.certain != 0 || view.deadline != 0 || view.remaining > table->acceptor_ns) {
+        object(judge, sight->process, "inv.L10", "a hint that claims too much", view.ballot);
+    }
+}
+
+static void on_turn_ended(struct tn__lease_judge *judge, const struct tn__sight *sight)
+{
+    for (uint32_t i = 0; i < judge->names_count; i++) {
+        judge_view(judge, sight, i);
+    }
+}
+
+/* ---- Dispatch ------------------------------------------------------------------------------- */
+
+static void forget_person(struct tn__lease_judge *judge, uint32_t process)
+{
+    struct person *person = &judge->persons[process];
+    memset(person, 0, offsetof(struct person, names));
+    memset(person->names, 0, judge->names_count * sizeof(person->names[0]));
+}
+
+void tn__lease_judge_see(void *context, const struct tn__sight *sight)
+{
+    struct tn__lease_judge *judge = context;
+    switch ((enum tn__sight_kind)sight->kind) {
+    case TN_SIGHT_STARTED:
+        forget_person(judge, sight->process);
+        judge->persons[sight->process].word = sight->word;
+        judge->persons[sight->process].started = sight->local;
+        if (sight->process == judge->options->members_count) {
+            judge->copied |= 1U << tn__world_member(judge->world, sight->process);
+        }
+        break;
+    case TN_SIGHT_CRASHED:
+        forget_person(judge, sight->process);
+        break;
+    case TN_SIGHT_EVENT:
+        on_event(judge, sight);
+        break;
+    case TN_SIGHT_SENT:
+        on_sent(judge, sight);
+        break;
+    case TN_SIGHT_DELIVERED:
+        judge->last_source = sight->frame->from;
+        if (sight->frame->damaged != 0 || sight->frame->foreign != 0) {
+            object(judge, sight->process, "wire", "a damaged or misdirected frame is taken",
+                   (struct tn_ballot){0});
+        }
+        break;
+    case TN_SIGHT_NOTICE:
+        on_notice(judge, sight);
+        break;
+    case TN_SIGHT_TURN_ENDED:
+        on_turn_ended(judge, sight);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+struct tn__lease_judge *tn__lease_judge_new(void)
+{
+    struct tn__lease_judge *judge = calloc(1, sizeof(*judge));
+    tn_assert(judge != NULL);
+    return judge;
+}
+
+void tn__lease_judge_free(struct tn__lease_judge *judge)
+{
+    free(judge);
+}
+
+void tn__lease_judge_begin(struct tn__lease_judge *judge, struct tn__world *world)
+{
+    judge->world = world;
+    judge->options = tn__world_lease_options(world);
+    judge->names_count = 0;
+    judge->violations_count = 0;
+    judge->ballots_count = 0;
+    judge->copied = 0;
+    judge->round++;
+    for (uint32_t i = 0; i < TN_WORLD_PROCESSES_MAX; i++) {
+        memset(&judge->persons[i], 0, offsetof(struct person, names));
+    }
+    struct tn__world_observer observer = {judge, tn__lease_judge_see};
+    tn__world_add_observer(world, &observer);
+}
+
+uint32_t tn__lease_judge_violations_count(const struct tn__lease_judge *judge)
+{
+    return judge->violations_count;
+}
+
+const struct tn__violation *tn__lease_judge_violation(const struct tn__lease_judge *judge,
+                                                      uint32_t index)
+{
+    tn_assert(index < judge->violations_count && index < TN_JUDGE_VIOLATIONS_MAX);
+    return &judge->violations[index];
+}
+
+uint32_t tn__lease_judge_owner(const struct tn__lease_judge *judge, uint32_t table,
+                               const char *name, uint32_t name_bytes)
+{
+    for (uint32_t i = 0; i <= judge->options->members_count; i++) {
+        struct tn_lease_view view;
+        if (tn__world_view(judge->world, i, table, name, name_bytes, &view) && view.owned != 0) {
+            return i;
+        }
+    }
+    return TN_WORLD_NONE;
+}
+
+uint64_t tn__lease_judge_tenures(const struct tn__lease_judge *judge, uint32_t table,
+                                 const char *name, uint32_t name_bytes)
+{
+    uint32_t index = find_name(judge, table, name, name_bytes);
+    return index == TN_JUDGE_NAMES_MAX ? 0 : judge->names[index].tenures;
+}
