@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/assert.h"
