@@ -65,7 +65,9 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
     bool holds = tn__lease_proposer_holds(&contender->proposer, turn->now);
     tn_time hint = contender->proposer.hint;
     lease->counters.abandons++;
-    if (contender->failures < UINT8_MAX) {
+    if (reason == TN_REASON_HELD) {
+        contender->failures = 0;
+    } else if (contender->failures < UINT8_MAX) {
         contender->failures++;
     }
     if (!holds) { /* a renewal that fails changes nothing, so there is nothing to say yet */
