@@ -137,7 +137,7 @@ static void a_hello_whose_counts_do_not_add_up_is_malformed(void **state)
     assert_int_equal(read_changed(6, 255), TN_ERROR_MALFORMED);
     assert_int_equal(read_changed(7, 1), TN_ERROR_MALFORMED);
     assert_int_equal(read_changed(8, 'x'), TN_ERROR_MALFORMED); /* not the header's tag */
-    assert_int_equal(read_changed(86, 0), TN_ERROR_MALFORMED);  /* a zero inside the name */
+    assert_int_equal(read_changed(87, 0), TN_ERROR_MALFORMED);  /* a zero inside the name */
 }
 
 static void a_hello_cut_anywhere_is_malformed(void **state)
@@ -302,6 +302,7 @@ static void a_refusal_comes_back_printable_and_cut_to_its_limit(void **state)
     assert_int_equal(tn__refusal_read(bytes, &header, &refusal), TN_ERROR_MALFORMED);
     bytes[TN_FRAME_HEADER_BYTES + 4] = 'a';
     header.length++;
+    bytes[length] = 'x';
     assert_int_equal(tn__refusal_read(bytes, &header, &refusal), TN_ERROR_MALFORMED);
     header.length = TN_FRAME_HEADER_BYTES + 3;
     assert_int_equal(tn__refusal_read(bytes, &header, &refusal), TN_ERROR_MALFORMED);
