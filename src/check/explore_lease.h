@@ -49,8 +49,8 @@ struct tn__explore_lease_config {
     uint8_t acceptor_ticks;   /* D_A */
     uint8_t quarantine_ticks; /* D_Q */
     uint8_t guide;            /* enum tn__lease_guide (lease_rows.h) */
-    uint8_t rate_slow;        /* RATES: what a clock gains in one moment, at least */
-    uint8_t rate_fast;        /* ... and at most */
+    uint8_t rate_slow;        /* RATES: a clock ticks at least so often ... */
+    uint8_t rate_fast;        /* ... in so many moments, and once in each at most */
     uint8_t stride;    /* FENCED: ballots that a raised ceiling covers beyond the asked one */
     uint8_t table_row; /* it is one of the rows that must exhaust */
     uint8_t setting;   /* where mutants run: not among those that must exhaust */

@@ -298,6 +298,26 @@ static void from_now_on(const struct tn__explore_lease *lease, struct tn__explor
     cluster->now = 0;
 }
 
+/* RATES: clocks that nobody compares begin anew at every moment. */
+static void from_each_now_on(const struct tn__explore_lease *lease,
+                             struct tn__explore_cluster *cluster)
+{
+    for (uint32_t i = 0; i < lease->config->proposers; i++) {
+        struct tn__explore_proposer *packed = &cluster->proposers[i];
+        packed->attempt_deadline = remaining(packed->attempt_deadline, packed->clock);
+        packed->lease_deadline = remaining(packed->lease_deadline, packed->clock);
+        packed->clock = 0;
+    }
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        struct tn__explore_acceptor *packed = &cluster->acceptors[i];
+        packed->deadline = remaining(packed->deadline, packed->clock);
+        if (packed->quarantine != TN_EXPLORE_DOWN) {
+            packed->quarantine = remaining(packed->quarantine, packed->clock);
+        }
+        packed->clock = 0;
+    }
+}
+
 static void normalise(const struct tn__explore_lease *lease, struct tn__explore_cluster *cluster)
 {
     for (uint32_t i = 0; i < lease->config->proposers; i++) {
@@ -315,6 +335,9 @@ static void normalise(const struct tn__explore_lease *lease, struct tn__explore_
     uint32_t named = named_ballots(lease, cluster);
     for (uint32_t i = 0; i < TN_EXPLORE_LEASE_BALLOTS; i++) {
         cluster->owner[i] = (named >> i & 1U) != 0 ? cluster->owner[i] : 0; /* N5 */
+    }
+    if (tn__explore_has(lease, TN_EXPLORE_RATES)) {
+        from_each_now_on(lease, cluster);
     }
     if (tn__explore_has(lease, TN_EXPLORE_ENDLESS)) {
         close_ranks(lease, cluster);

@@ -83,7 +83,8 @@ struct tn__explore_proposer {
     uint8_t clock;      /* RATES */
     uint8_t was_active; /* guides: has been an owner, ever */
     uint8_t unfenced;
-    uint8_t reserved[3];
+    uint8_t past; /* RATES: in which of the last moments its clock ticked */
+    uint8_t reserved[2];
 };
 
 struct tn__explore_acceptor {
@@ -95,7 +96,7 @@ struct tn__explore_acceptor {
     uint8_t quarantine; /* when it ends; 0: it has; TN_EXPLORE_DOWN */
     uint8_t votes;
     uint8_t clock;    /* RATES */
-    uint16_t ceiling; /* FENCED: enum shifts below */
+    uint16_t ceiling; /* FENCED: tn__explore_ceiling_pack(). RATES: as `past` above */
 };
 
 struct tn__explore_cluster {

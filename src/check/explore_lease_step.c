@@ -167,6 +167,7 @@ static void proposer_forgets(const struct tn__explore_lease *lease,
     struct tn__explore_proposer *packed = &cluster->proposers[proposer];
     *packed = (struct tn__explore_proposer){.incarnation = packed->incarnation,
                                             .clock = packed->clock,
+                                            .past = packed->past,
                                             .was_active = packed->was_active};
     for (uint32_t i = 0; i < lease->config->acceptors; i++) {
         cluster->acceptors[i].votes &= (uint8_t) ~(15U << (4 * proposer));
@@ -236,13 +237,14 @@ static void acceptor_forgets(const struct tn__explore_lease *lease,
                              struct tn__explore_cluster *cluster, uint32_t acceptor)
 {
     struct tn__explore_acceptor *packed = &cluster->acceptors[acceptor];
-    uint32_t disk = packed->ceiling >> 6 & 7U;
     packed->held = 0;
     packed->promised = 0;
     packed->accepted = 0;
     packed->deadline = 0;
-    packed->ceiling = (uint16_t)(disk | disk << 3 | disk << 6);
-    (void)lease;
+    if (tn__explore_has(lease, TN_EXPLORE_FENCED)) {
+        uint32_t disk = packed->ceiling >> 6 & 7U;
+        packed->ceiling = (uint16_t)(disk | disk << 3 | disk << 6);
+    }
 }
 
 /* A4 begins, and F2: the floor. */
@@ -285,27 +287,42 @@ static void acceptor_crashes(const struct tn__explore_step *step, uint32_t accep
 /* ---- Time and the network ---------------------------------------------------------------------
  */
 
-static uint32_t gain(const struct tn__explore_lease_config *config, uint32_t fast)
+/* RATES. A clock ticks at most once a moment, and at least rate_slow times in any rate_fast moments
+ * on end; `past` has a bit for each of the last rate_fast - 1 moments. May it stand still now? */
+static bool may_stand_still(const struct tn__explore_lease_config *config, uint32_t past)
 {
-    return (fast & 1U) != 0 ? config->rate_fast : config->rate_slow;
+    return (uint32_t)__builtin_popcount(past) >= config->rate_slow;
 }
 
-/* One moment passes. RATES: `fast` says whose clock gains most in it, the others gain least. */
-static void tick(const struct tn__explore_step *step, uint32_t fast)
+static uint32_t past_after(const struct tn__explore_lease_config *config, uint32_t past,
+                           uint32_t ticked)
 {
-    const struct tn__explore_lease_config *config = step->lease->config;
-    struct tn__explore_cluster next = *step->from;
-    uint32_t event = tn__explore_event(TN_EXPLORE_EVENT_TICK, 0, fast, 0);
-    next.now++;
-    if (tn__explore_has(step->lease, TN_EXPLORE_RATES)) {
-        for (uint32_t i = 0; i < config->proposers; i++, fast >>= 1) {
-            next.proposers[i].clock = (uint8_t)(next.proposers[i].clock + gain(config, fast));
+    return (past << 1 | ticked) & ((1U << (config->rate_fast - 1)) - 1);
+}
+
+/* Every clock that `ticking` names moves, proposers first. False if another one had to as well. */
+static bool move_clocks(const struct tn__explore_lease_config *config,
+                        struct tn__explore_cluster *cluster, uint32_t ticking)
+{
+    for (uint32_t i = 0; i < config->proposers; i++, ticking >>= 1) {
+        struct tn__explore_proposer *packed = &cluster->proposers[i];
+        uint32_t ticked = ticking & 1U;
+        if (ticked == 0 && !may_stand_still(config, packed->past)) {
+            return false;
         }
-        for (uint32_t i = 0; i < config->acceptors; i++, fast >>= 1) {
-            next.acceptors[i].clock = (uint8_t)(next.acceptors[i].clock + gain(config, fast));
-        }
+        packed->clock = (uint8_t)(packed->clock + ticked);
+        packed->past = (uint8_t)past_after(config, packed->past, ticked);
     }
-    tn__explore_step_emit(step, &next, event);
+    for (uint32_t i = 0; i < config->acceptors; i++, ticking >>= 1) {
+        struct tn__explore_acceptor *packed = &cluster->acceptors[i];
+        uint32_t ticked = ticking & 1U;
+        if (ticked == 0 && !may_stand_still(config, packed->ceiling)) {
+            return false;
+        }
+        packed->clock = (uint8_t)(packed->clock + ticked);
+        packed->ceiling = (uint16_t)past_after(config, packed->ceiling, ticked);
+    }
+    return true;
 }
 
 static void ticks(const struct tn__explore_step *step)
@@ -315,11 +332,15 @@ static void ticks(const struct tn__explore_step *step)
     if (!endless && step->from->now >= config->horizon) {
         return;
     }
-    uint32_t choices = tn__explore_has(step->lease, TN_EXPLORE_RATES)
-                           ? 1U << (config->proposers + config->acceptors)
-                           : 1;
-    for (uint32_t fast = 0; fast < choices; fast++) {
-        tick(step, fast);
+    bool rates = tn__explore_has(step->lease, TN_EXPLORE_RATES);
+    uint32_t choices = rates ? 1U << (config->proposers + config->acceptors) : 1;
+    for (uint32_t ticking = 0; ticking < choices; ticking++) {
+        struct tn__explore_cluster next = *step->from;
+        next.now++;
+        if (!rates || move_clocks(config, &next, ticking)) {
+            tn__explore_step_emit(step, &next,
+                                  tn__explore_event(TN_EXPLORE_EVENT_TICK, 0, ticking, 0));
+        }
     }
 }
 
@@ -373,8 +394,17 @@ void tn__explore_lease_successors(void *context, const void *state, tn__explore_
 
 void tn__explore_lease_initial(void *context, tn__explore_emit *emit, void *sink)
 {
+    const struct tn__explore_lease *lease = context;
     struct tn__explore_cluster cluster;
-    (void)context;
     memset(&cluster, 0, sizeof(cluster));
+    if (tn__explore_has(lease, TN_EXPLORE_RATES)) { /* nobody has stood still yet */
+        uint32_t past = (1U << (lease->config->rate_fast - 1)) - 1;
+        for (uint32_t i = 0; i < lease->config->proposers; i++) {
+            cluster.proposers[i].past = (uint8_t)past;
+        }
+        for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+            cluster.acceptors[i].ceiling = (uint16_t)past;
+        }
+    }
     emit(sink, &cluster, tn__explore_event(TN_EXPLORE_EVENT_INITIAL, 0, 0, 0));
 }
