@@ -77,6 +77,21 @@ struct tn__lease_message tn__lease_message_unpack(tn__lease_packed packed)
     return message;
 }
 
+tn__lease_packed tn__lease_message_rename(tn__lease_packed packed, const uint8_t *proposers,
+                                          const uint8_t *acceptors)
+{
+    uint32_t bits = packed;
+    if ((bits & 1U << 15) == 0) {
+        return (tn__lease_packed)((bits & ~(7U << 10)) | (uint32_t)proposers[bits >> 12 & 1] << 12 |
+                                  (uint32_t)acceptors[bits >> 10 & 3] << 10);
+    }
+    uint32_t owner = bits >> 7 & 3;
+    owner = owner == 0 ? 0 : proposers[owner - 1] + 1U;
+    return (tn__lease_packed)((bits & ~(7U << 12 | 3U << 7)) |
+                              (uint32_t)proposers[bits >> 14 & 1] << 14 |
+                              (uint32_t)acceptors[bits >> 12 & 3] << 12 | owner << 7);
+}
+
 /* The network is a set: what is under way already is not sent twice. */
 static void send(struct tn__lease_state *state, const struct tn__lease_message *message)
 {

@@ -134,6 +134,10 @@ static inline uint32_t tn__lease_event_number(enum tn__lease_event event, uint32
 tn__lease_packed tn__lease_message_pack(const struct tn__lease_message *message);
 struct tn__lease_message tn__lease_message_unpack(tn__lease_packed packed);
 
+/* The message with proposer p called proposers[p], acceptor a acceptors[a]. */
+tn__lease_packed tn__lease_message_rename(tn__lease_packed packed, const uint8_t *proposers,
+                                          const uint8_t *acceptors);
+
 /* lease_model_judge.c: invariants, constraint and text, in the form that the engine wants. The
  * context is the struct tn__lease_model. */
 const char *tn__lease_state_check(void *model, const void *state);

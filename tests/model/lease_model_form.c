@@ -248,11 +248,8 @@ static void image(const struct tn__lease_row *row, const struct tn__lease_state 
         }
     }
     for (uint32_t i = 0; i < state->messages_count; i++) {
-        struct tn__lease_message message = tn__lease_message_unpack(state->messages[i]);
-        message.proposer = renaming->proposers[message.proposer];
-        message.acceptor = renaming->acceptors[message.acceptor];
-        message.owner = owner_rename(message.owner, renaming);
-        out->messages[i] = tn__lease_message_pack(&message);
+        out->messages[i] =
+            tn__lease_message_rename(state->messages[i], renaming->proposers, renaming->acceptors);
     }
     (void)messages_sort(out->messages, state->messages_count);
 }
@@ -268,28 +265,33 @@ static uint64_t acceptor_key(const struct tn__lease_state *state, uint32_t a,
            (uint64_t)acceptor->deadline << 8 | acceptor->quarantine;
 }
 
-static bool sorts_acceptors(const struct tn__lease_row *row, const struct tn__lease_state *state,
-                            const struct renaming *renaming)
+/* Does an order of acceptors put these keys, each under the acceptor's old name, in order? */
+static bool sorts_keys(const uint64_t *keys, const uint8_t *order, uint32_t count)
 {
-    uint64_t keys[TN_LEASE_MODEL_ACCEPTORS_MAX] = {0};
-    for (uint32_t a = 0; a < row->acceptors_count; a++) {
-        keys[renaming->acceptors[a]] = acceptor_key(state, a, renaming);
+    uint64_t sorted[TN_LEASE_MODEL_ACCEPTORS_MAX] = {0};
+    for (uint32_t a = 0; a < count; a++) {
+        sorted[order[a]] = keys[a];
     }
-    for (uint32_t a = 1; a < row->acceptors_count; a++) {
-        if (keys[a - 1] > keys[a]) {
-            return false;
-        }
+    bool ascending = true;
+    for (uint32_t a = 1; a < count; a++) {
+        ascending = ascending && sorted[a - 1] <= sorted[a];
     }
-    return true;
+    return ascending;
 }
 
 void tn__lease_state_least_image(const struct tn__lease_row *row, struct tn__lease_state *state)
 {
     struct tn__lease_state least;
     bool any = false;
+    uint32_t orders = acceptor_orders_count(row);
+    uint64_t keys[TN_LEASE_MODEL_ACCEPTORS_MAX] = {0};
     for (uint32_t i = 0; i < renamings_count(row); i++) {
         struct renaming renaming = renaming_of(row, i);
-        if (!sorts_acceptors(row, state, &renaming)) {
+        /* An owner's new name is part of the key, so keys change with the order of proposers. */
+        for (uint32_t a = 0; i % orders == 0 && a < row->acceptors_count; a++) {
+            keys[a] = acceptor_key(state, a, &renaming);
+        }
+        if (!sorts_keys(keys, renaming.acceptors, row->acceptors_count)) {
             continue;
         }
         struct tn__lease_state candidate;

@@ -285,7 +285,9 @@ static int long_set(int argc, char **argv)
            "transitions", "orbits", "depth");
     for (size_t i = 0; i < tn__lease_rows_count; i++) {
         const struct tn__lease_row *row = &tn__lease_rows[i];
-        if (only != NULL && strcmp(only, row->name) != 0) {
+        /* Nobody has seen the end of this one: only when it is asked for. */
+        const char *endless = "release-crash-3-acceptors";
+        if (only != NULL ? strcmp(only, row->name) != 0 : strcmp(endless, row->name) == 0) {
             continue;
         }
         /* Counted rows in full, unless there are billions of states; violations of the full graph
