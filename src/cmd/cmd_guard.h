@@ -32,6 +32,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <tenure/limits.h>
 #include <tenure/types.h>
 
 #define TN_GUARD_ENDPOINT_BYTES 288
@@ -47,6 +48,7 @@ struct tn__guard {
 struct tn__guard_lease {
     uint64_t token; /* 0: none is offered; TENURE_TOKEN is empty then */
     char endpoint[TN_GUARD_ENDPOINT_BYTES];
+    char table[TN_NAME_BYTES_MAX + 1];
 };
 
 enum tn__guard_report_kind {
