@@ -6,8 +6,9 @@
  * closed; what is left (memory, the thread itself) tn_node_close() takes down.
  *
  * A stop on the loop, in order: no more calls are taken; clients are told; every name that this
- * node holds or wants is released (P6), whoever wanted it; what that put out is sent; connections
- * end when their output has left, or after TN_STOP_FLUSH_NS. */
+ * node holds or wants is released (P6), whoever wanted it, but for those that a client was told to
+ * hold: they run out; what that put out is sent; connections end when their output has left, or after
+ * TN_STOP_FLUSH_NS. */
 #define _GNU_SOURCE
 #include "node/node_internal.h"
 
@@ -52,6 +53,14 @@ void tn__node_log(const struct tn_node *node, enum tn_log_level level, const cha
 /* ---- Stop --------------------------------------------------------------------------------------
  */
 
+/* Does a client still count on the name? Then it is not released but runs out by itself (C1). */
+static bool clients_count_on(const struct tn_node *node, uint32_t table,
+                             const struct tn_lease_view *view)
+{
+    return node->front.context != NULL &&
+           node->front.uses(node->front.context, table, view->name, view->name_bytes);
+}
+
 static uint32_t find_wanted(const struct tn_node *node, uint32_t table, uint32_t *cursor,
                             struct tn_request *requests)
 {
@@ -59,7 +68,7 @@ static uint32_t find_wanted(const struct tn_node *node, uint32_t table, uint32_t
     struct tn_lease_view view;
     while (count < RELEASES_AT_ONCE &&
            tn_lease_next(node->lease, table, cursor, tn__clock_now(), &view)) {
-        if (view.owned || view.wanted) {
+        if ((view.owned || view.wanted) && !clients_count_on(node, table, &view)) {
             struct tn_request *request = &requests[count++];
             memset(request, 0, sizeof(*request));
             request->kind = TN_REQUEST_RELEASE;
