@@ -78,7 +78,9 @@ static void set_variables(const struct tn__guard_lease *lease)
     }
     setenv("TENURE_TOKEN", token, 1);
     setenv("TENURE_ENDPOINT", lease->endpoint, 1);
-    setenv("TENURE_TABLE", lease->table, 1);
+    if (lease->table[0] != '\0') {
+        setenv("TENURE_TABLE", lease->table, 1);
+    }
 }
 
 /* If hold had the terminal, the command gets it: else it would stop at its first read. */

@@ -38,7 +38,9 @@ static void take_grant(struct tn__keeper *keeper, const json_t *line, tn_time se
     keeper->token = (uint64_t)tn__tool_number(line, "token", 0);
     keeper->state = TN_KEEPER_HOLDS;
     snprintf(keeper->holding, sizeof(keeper->holding), "%s", tn__tool_text(line, "holding", ""));
-    snprintf(keeper->table, sizeof(keeper->table), "%s", tn__tool_text(line, "table", ""));
+    const char *table = tn__cmd_text(&keeper->tool->options, "table");
+    snprintf(keeper->table, sizeof(keeper->table), "%s",
+             tn__tool_text(line, "table", table == NULL ? "" : table));
 }
 
 static json_t *acquire_body(const struct tn__tool *tool, const char *name, int64_t wait_ms)

@@ -94,11 +94,13 @@ static void show_lease(const json_t *lease)
         tn__cmd_print_duration(remaining, sizeof(remaining),
                                (tn_time)milliseconds * TN_MILLISECOND);
     }
+    const char *label = tn__tool_text(holder, "label", "");
     printf("%-32s %-6s %-16s %-20s %-8s %s%s%s\n", tn__tool_text(lease, "name", "?"),
            tn__tool_text(lease, "state", "?"),
            tn__tool_text(json_object_get(lease, "owner"), "name", "-"),
-           tn__tool_text(lease, "token_text", "-"), remaining, tn__tool_text(holder, "label", ""),
-           holder == NULL ? "" : " at ", tn__tool_text(holder, "address", ""));
+           tn__tool_text(lease, "token_text", "-"), remaining, label,
+           holder == NULL ? "" : *label == '\0' ? "a client at " : " at ",
+           tn__tool_text(holder, "address", ""));
 }
 
 int tn__tool_leases(struct tn__tool *tool)
@@ -165,7 +167,8 @@ static void show_who(const json_t *lease)
         printf(", for %lld ms more", (long long)tn__tool_number(lease, "remaining_ms", 0));
     }
     if (holder != NULL) {
-        printf("; held by %s at %s", tn__tool_text(holder, "label", "a client"),
+        const char *label = tn__tool_text(holder, "label", "");
+        printf("; held by %s at %s", *label == '\0' ? "a client" : label,
                tn__tool_text(holder, "address", "?"));
     }
     printf("\n");
