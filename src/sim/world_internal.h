@@ -52,6 +52,7 @@ struct tn__world_process {
     uint32_t index;
     uint32_t member;
     uint32_t crash_in; /* effects until a crash; 0: none is armed */
+    uint32_t waiting_begin; /* those before it have been delivered */
     uint32_t waiting_count;
     uint32_t waiting[TN_WORLD_FRAMES_MAX]; /* frames that arrived during a pause */
     bool is_writing;

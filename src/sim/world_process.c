@@ -90,8 +90,6 @@ void tn__world_turn(struct tn__world_process *process, struct tn_event *event)
     tn_lease_check(process->lease, event->now);
     tn__driver_check(process->driver);
     tn__world_flush(process);
-    struct tn__sight ended = {.kind = TN_SIGHT_TURN_ENDED, .event = event, .word = event->kind};
-    tn__world_tell(world, &ended, process->index);
     if (process->is_dying) {
         uint64_t chance = tn__random_next(&world->random);
         tn__world_crash(world, process->index,
@@ -99,6 +97,8 @@ void tn__world_turn(struct tn__world_process *process, struct tn_event *event)
                         chance / 2 % 16);
         return;
     }
+    struct tn__sight ended = {.kind = TN_SIGHT_TURN_ENDED, .event = event, .word = event->kind};
+    tn__world_tell(world, &ended, process->index);
     tn__world_begin_write(process);
     plan_timer(process);
 }
@@ -143,6 +143,7 @@ int tn__world_start(struct tn__world *world, uint32_t index, bool bootstrap)
     process->crash_in = 0;
     process->is_dying = false;
     process->is_paused = false;
+    process->waiting_begin = 0;
     process->waiting_count = 0;
     process->timer_due = 0;
     struct tn__sight sight = {.kind = TN_SIGHT_STARTED, .word = process->restart_word};
@@ -159,13 +160,14 @@ void tn__world_crash(struct tn__world *world, uint32_t index, enum tn__sim_disk_
     struct tn__sight sight = {.kind = TN_SIGHT_CRASHED, .word = process->restart_word};
     tn__world_tell(world, &sight, index);
     tn__world_discard(process);
-    for (uint32_t i = 0; i < process->waiting_count; i++) {
+    for (uint32_t i = process->waiting_begin; i < process->waiting_count; i++) {
         tn__world_frame(world, process->waiting[i])->waiting = 0;
         tn__world_drop_frame(world, process->waiting[i]);
     }
     tn__world_crash_disk(process, disk, operations);
     process->lease = NULL;
     process->restart_word = 0;
+    process->waiting_begin = 0;
     process->waiting_count = 0;
     process->crash_in = 0;
     process->is_dying = false;
@@ -213,25 +215,16 @@ void tn__world_pause(struct tn__world *world, uint32_t index)
     tn__world_tell(world, &sight, index);
 }
 
-/* Deliver what arrived during the pause, in the order of arrival. */
+/* Deliver what arrived during the pause, in the order of arrival; a crash on the way empties it. */
 static void deliver_waiting(struct tn__world_process *process)
 {
     struct tn__world *world = process->world;
-    uint64_t incarnation = process->restart_word;
-    uint32_t count = process->waiting_count;
-    for (uint32_t i = 0; i < count && process->restart_word == incarnation; i++) {
-        uint32_t frame = process->waiting[i];
+    while (process->waiting_begin < process->waiting_count) {
+        uint32_t frame = process->waiting[process->waiting_begin++];
         tn__world_frame(world, frame)->waiting = 0;
         tn__world_arrive(world, frame);
-        if (process->restart_word == incarnation && i + 1 < count) {
-            continue;
-        }
-        /* It crashed on the way: what was left to deliver is gone with its connections. */
-        for (uint32_t k = i + 1; k < count && process->restart_word != incarnation; k++) {
-            tn__world_frame(world, process->waiting[k])->waiting = 0;
-            tn__world_drop_frame(world, process->waiting[k]);
-        }
     }
+    process->waiting_begin = 0;
     process->waiting_count = 0;
 }
 
