@@ -240,7 +240,7 @@ static void answer_ping(struct link *link, const uint8_t *bytes, enum tn__frame_
     uint8_t answer[TN_FRAME_PING_BYTES];
     tn__frame_ping_write(answer, &header, word);
     tn__stream_write(link->stream, answer, sizeof(answer));
-    link->dirty = true;
+    tn__stream_flush(link->stream); /* a ping makes no turn that would do it */
     link->sent = true;
 }
 

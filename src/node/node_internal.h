@@ -95,6 +95,13 @@ struct tn__node_front {
     void (*free)(void *context);
 };
 
+/* Who wants to hear of the answers to tn__peers_ping(): benchmarks, which measure the connections
+ * that the votes take. */
+struct tn__node_probe {
+    void *context;
+    void (*on_pong)(void *context, struct tn_node *node, uint32_t member, uint64_t word);
+};
+
 /* ---- Calls of other threads ---------------------------------------------------------------------
  */
 
@@ -239,6 +246,7 @@ struct tn_node {
     struct tn__node_calls calls;
     struct tn__node_leases leases;
     struct tn__node_front front;
+    struct tn__node_probe probe;
     struct tn_node_counters counters;
     uint64_t random;
     tn_time opened_at;

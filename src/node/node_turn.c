@@ -250,10 +250,20 @@ static void on_log(void *owner, enum tn_log_level level, const char *text)
     tn__node_log(owner, level, "%s", text);
 }
 
+static void on_pong(void *owner, uint32_t member, uint64_t word)
+{
+    struct tn_node *node = owner;
+    if (node->probe.on_pong != NULL) {
+        tn__node_turn_begin(node);
+        node->probe.on_pong(node->probe.context, node, member, word);
+    }
+}
+
 const struct tn__peers_events tn__node_peers_events = {
     .on_items = on_items,
     .on_connected = on_connected,
     .on_disconnected = on_disconnected,
+    .on_pong = on_pong,
     .counter = on_counter,
     .on_log = on_log,
 };
