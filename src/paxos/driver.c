@@ -74,12 +74,13 @@ static void release_held(struct tn__driver *driver)
     driver->held_count = kept;
 }
 
-/* F4: a write has failed: what waited for exactly it is never said. */
+/* F4: a write has failed: what waited for it is never said. Nor is what waited for an earlier one:
+ * that was passed over in favour of this one, and a later write may hold less than either. */
 static void drop_held(struct tn__driver *driver, uint64_t write)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < driver->held_count; i++) {
-        if (driver->held[i].after == write) {
+        if (driver->held[i].after <= write) {
             driver->dropped++;
         } else {
             driver->held[kept++] = driver->held[i];

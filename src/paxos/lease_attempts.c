@@ -211,6 +211,15 @@ static enum tn_reason reason_of(const struct tn_message *message)
     return tn_ballot_is_none(message->lease) ? TN_REASON_OUTBID : TN_REASON_HELD;
 }
 
+/* An attempt begun before the self-check found the clock suspended: its t_d cannot be believed
+ * either, so it must not activate. */
+static bool is_forsaken(const struct tn__lease_table *table,
+                        const struct tn__lease_proposer *proposer)
+{
+    return proposer->phase != TN__LEASE_IDLE && table->forsaken != 0 &&
+           proposer->attempt_deadline - table->options.proposer_ns <= table->forsaken;
+}
+
 void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *message)
 {
     struct tn_lease *lease = turn->lease;
@@ -221,6 +230,11 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
                               : tn__lease_table_contender(table, tn__lease_table_name(table, slot));
     if (contender == NULL) {
         lease->counters.late++;
+        return;
+    }
+    if (is_forsaken(table, &contender->proposer)) {
+        tn__lease_proposer_abandon(&contender->proposer);
+        attempt_failed(turn, message->table, contender, TN_REASON_CLOCK, (struct tn_ballot){0});
         return;
     }
     struct tn__lease_answer answer = {
