@@ -169,6 +169,44 @@ static bool read_tls(struct tn_node_tls *tls, const struct tn__cmd_options *opti
     return true;
 }
 
+/* Beyond loopback a connection without TLS is a choice that has to be spoken out. */
+static bool check_reach(const char *flag, const char *address, const struct tn_node_tls *tls,
+                        bool insecure, const char *files, char *why, size_t why_size)
+{
+    struct tn__cmd_address parsed;
+    if (address == NULL || tls->ca_file != NULL || insecure) {
+        return true;
+    }
+    bool valid = tn__cmd_parse_address(address, true, &parsed, why);
+    tn_assert(valid);
+    if (tn__cmd_host_is_loopback(parsed.host)) {
+        return true;
+    }
+    snprintf(why, why_size,
+             "%s: %.64s is reached from other machines: give TLS files (%s), or choose --insecure",
+             flag, address, files);
+    return false;
+}
+
+static bool check_all_reaches(const struct tn__daemon_config *config, char *why, size_t why_size)
+{
+    static const char client_files[] = "--client-ca, --client-cert, --client-key";
+    static const char peer_files[] = "--peer-ca, --peer-cert, --peer-key";
+    const struct tn_node_options *node = &config->node;
+    if (!check_reach("--listen-client", node->listen_client, &node->client_tls, node->client_plain,
+                     client_files, why, why_size)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < node->members_count; i++) {
+        if (!check_reach("--peers", node->members[i].peer_address, &node->peer_tls,
+                         node->peer_plain, peer_files, why, why_size)) {
+            return false;
+        }
+    }
+    return check_reach("--listen-peer", node->listen_peer, &node->peer_tls, node->peer_plain,
+                       peer_files, why, why_size);
+}
+
 static bool read_data_dir(struct tn__daemon_config *config, const struct tn__cmd_options *options,
                           char *why, size_t why_size)
 {
@@ -221,5 +259,6 @@ bool tn__daemon_configure(struct tn__daemon_config *config, const struct tn__cmd
            read_tables(config, options, why, why_size) &&
            read_tls(&node->peer_tls, options, peer_tls, why, why_size) &&
            read_tls(&node->client_tls, options, client_tls, why, why_size) &&
+           check_all_reaches(config, why, why_size) &&
            read_data_dir(config, options, why, why_size);
 }

@@ -116,6 +116,9 @@ static void print_sight(void *context, const struct tn__sight *sight)
         printf(" %" PRIu64 " %u->%u %s", sight->frame->serial, sight->frame->from, sight->frame->to,
                message_names[sight->frame->kind < TN_MESSAGE_KINDS_END ? sight->frame->kind : 0]);
     }
+    if (sight->record != NULL) {
+        printf(" %" PRIu64 " ceiling %" PRIu64, sight->record->write, sight->record->ceiling >> 16);
+    }
     const struct tn_notice *notice = sight->notice;
     if (notice != NULL) {
         printf(" %s %.*s %" PRIu64 ".%u token %" PRIu64 " until %" PRIu64 " reason %u",

@@ -142,10 +142,11 @@ static enum outcome try_node(struct tn__keeper *keeper, const char *name, tn_tim
     struct tn__tool *tool = keeper->tool;
     struct tn__http_answer head;
     tn_time now = tn__clock_now();
-    int64_t wait_ms = until == TN_TIME_NEVER || until - now > WAIT_MS_MAX * TN_MILLISECOND
-                          ? WAIT_MS_MAX
-                      : until > now ? (int64_t)((until - now) / TN_MILLISECOND)
-                                    : 0;
+    int64_t wait_ms = 0;
+    if (until > now) {
+        tn_time left = (until - now) / TN_MILLISECOND;
+        wait_ms = left > WAIT_MS_MAX ? WAIT_MS_MAX : (int64_t)left;
+    }
     json_t *body = acquire_body(tool, name, wait_ms);
     char *text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
@@ -160,9 +161,8 @@ static enum outcome try_node(struct tn__keeper *keeper, const char *name, tn_tim
     if (head.status != 200) {
         return read_refusal(keeper, &head, status);
     }
-    return read_queue(keeper, head.sent,
-                      until == TN_TIME_NEVER ? until : now + tool->timeout +
-                          (tn_time)wait_ms * TN_MILLISECOND, status);
+    tn_time patience = tool->timeout + (tn_time)wait_ms * TN_MILLISECOND;
+    return read_queue(keeper, head.sent, until == TN_TIME_NEVER ? until : now + patience, status);
 }
 
 static void pause_for(tn_time duration)
