@@ -65,6 +65,10 @@ struct tn_record {
     uint64_t ceiling;       /* F1: no ballot with a counter at or above it was ever answered for */
     uint32_t configuration; /* F3: the version this acceptor answers for */
     uint32_t left;          /* F3: 1 once it has left that version, else 0 */
+    /* A4: the D_Q that a restart must wait out, by table; 0: there is no such table. It is the
+     * larger of the old and the new after durations have changed, until that time has passed once.
+     */
+    tn_time quarantine_ns[TN_TABLES_MAX];
 };
 
 /* ---- Notices ------------------------------------------------------------------------------- */

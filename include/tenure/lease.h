@@ -50,6 +50,9 @@ struct tn_lease_options {
     uint32_t drift_ppm;    /* rho: clock rates are within 1 +- rho of real time. [500] */
     uint64_t restart_word; /* count of starts << 32 | random draw; never UINT64_MAX. Required. */
     uint64_t ceiling;      /* F1: the durable ceiling as read at the start. */
+    /* A4: each table's D_Q as the durable words of the last run have it; 0: none. Durations are
+     * changed by restarting every member, and the change waits out the larger of old and new. */
+    tn_time former_quarantine_ns[TN_TABLES_MAX];
     uint32_t diskless;     /* 1: no durable words, so no F1/F2 and no fencing token. */
     uint32_t tables_count; /* 1 to TN_TABLES_MAX. [1] */
     uint64_t random;       /* seed of the hash of names: draw it afresh at every start. */

@@ -47,6 +47,7 @@ int tn__node_words_open(struct tn_node *node, char *why, size_t why_size)
     lease->ceiling = words->ceiling;
     lease->configuration = words->configuration;
     lease->left = words->left;
+    memcpy(lease->former_quarantine_ns, words->quarantine_ns, sizeof(words->quarantine_ns));
     if (words->bootstrapped) {
         tn__node_log(node, TN_LOG_INFO, "data directory %s is new: this identity begins here",
                      node->config.data_dir);

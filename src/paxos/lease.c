@@ -49,7 +49,12 @@ static void init_tables(struct tn_lease *lease, const struct tn_lease_options *o
         char *arrays = at + aligned(sizeof(*table));
         tn__lease_table_init(table, arrays, &options->tables[i], options->random + i);
         table->durations = tn_lease_durations_digest(&options->tables[i], options->drift_ppm);
-        table->quarantine_end = now + options->tables[i].quarantine_ns; /* A4 */
+        /* A4; and a change of durations waits out the larger of old and new. */
+        table->quarantine_ns = options->former_quarantine_ns[i] > options->tables[i].quarantine_ns
+                                   ? options->former_quarantine_ns[i]
+                                   : options->tables[i].quarantine_ns;
+        table->quarantine_end =
+            table->quarantine_ns < TN_TIME_NEVER - now ? now + table->quarantine_ns : TN_TIME_NEVER;
         lease->tables_at[i] = (uint64_t)(at - (char *)lease);
         at = arrays + tn__lease_table_bytes(&options->tables[i]);
     }
@@ -162,7 +167,23 @@ uint64_t tn__lease_write_words(struct tn__lease_turn *turn, uint64_t ceiling)
         .configuration = lease->joining != 0 ? lease->joining : lease->configuration,
         .left = lease->joining == 0 && (lease->left != 0 || lease->leaving != 0),
     };
+    for (uint32_t i = 0; i < lease->tables_count; i++) {
+        const struct tn__lease_table *table = tn__lease_table_at(lease, i);
+        record->quarantine_ns[i] =
+            turn->now < table->quarantine_end ? table->quarantine_ns : table->options.quarantine_ns;
+    }
     return record->write;
+}
+
+/* A former, longer D_Q has been waited out: the words need not say it any more. */
+static void shrink_quarantine(struct tn__lease_turn *turn, struct tn__lease_table *table)
+{
+    if (table->quarantine_ns > table->options.quarantine_ns && turn->now >= table->quarantine_end) {
+        table->quarantine_ns = table->options.quarantine_ns;
+        if (turn->lease->ceiling.enabled != 0) {
+            (void)tn__lease_write_words(turn, turn->lease->ceiling.pending);
+        }
+    }
 }
 
 static void raise_ceiling(struct tn__lease_turn *turn, uint64_t wanted)
@@ -432,6 +453,7 @@ static void on_timer(struct tn__lease_turn *turn)
         tn__lease_endings_due(turn, i);
         tn__lease_attempts_due(turn, i);
         drop_names(turn, tn__lease_table_at(lease, i));
+        shrink_quarantine(turn, tn__lease_table_at(lease, i));
     }
     for (uint32_t i = 0; i < lease->members_count; i++) {
         tell_returned(turn, i);
@@ -451,8 +473,13 @@ tn_time tn_lease_deadline(const struct tn_lease *lease)
 {
     tn_time deadline = TN_TIME_NEVER;
     for (uint32_t i = 0; i < lease->tables_count; i++) {
-        tn_time due = tn__lease_table_deadline(tn__lease_table_at(lease, i));
+        const struct tn__lease_table *table = tn__lease_table_at(lease, i);
+        tn_time due = tn__lease_table_deadline(table);
         deadline = due < deadline ? due : deadline;
+        if (table->quarantine_ns > table->options.quarantine_ns &&
+            table->quarantine_end < deadline) {
+            deadline = table->quarantine_end;
+        }
     }
     for (uint32_t i = 0; i < lease->members_count; i++) {
         deadline = lease->known[i].learning != 0 ? 0 : deadline;
@@ -488,6 +515,7 @@ void tn_lease_step(struct tn_lease *lease, const struct tn_event *event, struct 
         break;
     case TN_EVENT_WRITTEN:
         tn_assert(event->write <= lease->writes);
+        lease->written = event->write > lease->written ? event->write : lease->written;
         tn__ceiling_written(&lease->ceiling, event->write);
         tn__lease_membership_written(&turn, event->write);
         break;

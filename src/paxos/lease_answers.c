@@ -15,6 +15,9 @@ static uint64_t *silent_because(struct tn__lease_turn *turn, const struct tn__le
     if (turn->now < table->quarantine_end) {
         return &lease->counters.quarantined; /* A4: whatever was written before the restart */
     }
+    if (lease->ceiling.enabled != 0 && lease->written == 0) {
+        return &lease->counters.quarantined; /* A4: its D_Q is not on the disk yet */
+    }
     if (lease->left != 0 || lease->leaving != 0 || lease->joining != 0 ||
         turn->now < lease->silent_until) {
         return &lease->counters.configurations; /* F3: it has left, or waits out a larger step */

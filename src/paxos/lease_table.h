@@ -75,6 +75,7 @@ struct tn__lease_contender {
 struct tn__lease_table {
     struct tn_lease_table_options options;
     tn_time quarantine_end; /* A4 */
+    tn_time quarantine_ns;  /* that it lasts: D_Q, or the former one if that was longer */
     tn_time forsaken;       /* leases of attempts begun at or before it count as lost; 0: none */
     uint64_t hash_seed;
     uint64_t index_at; /* offsets of the arrays from this struct */

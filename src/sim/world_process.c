@@ -133,6 +133,8 @@ int tn__world_start(struct tn__world *world, uint32_t index, bool bootstrap)
     if (process->disk != NULL) {
         options.configuration = process->words.configuration;
         options.left = process->words.left;
+        memcpy(options.former_quarantine_ns, process->words.quarantine_ns,
+               sizeof(options.former_quarantine_ns));
     }
     memset(process->memory, 0, world->lease_bytes);
     tn_time now = tn__world_clock_read(&process->clock, world->now);

@@ -18,7 +18,8 @@ enum {
     OFFSET_CEILING = 48,
     OFFSET_CONFIGURATION = 56,
     OFFSET_LEFT = 60,
-    OFFSET_ZERO = 64,
+    OFFSET_QUARANTINE = 64,
+    OFFSET_ZERO = OFFSET_QUARANTINE + 8 * TN_TABLES_MAX,
     OFFSET_CRC = 508,
 };
 
@@ -44,6 +45,7 @@ struct slot {
     uint32_t left;
     uint32_t node;
     uint8_t cluster_id[16];
+    tn_time quarantine_ns[TN_TABLES_MAX];
 };
 
 uint64_t tn__words_diskless_restart_word(uint64_t random)
@@ -67,6 +69,9 @@ static void record_encode(uint8_t bytes[TN_WORDS_RECORD_BYTES], const struct slo
     tn__put_u64(bytes + OFFSET_CEILING, slot->ceiling);
     tn__put_u32(bytes + OFFSET_CONFIGURATION, slot->configuration);
     tn__put_u32(bytes + OFFSET_LEFT, slot->left);
+    for (uint32_t i = 0; i < TN_TABLES_MAX; i++) {
+        tn__put_u64(bytes + OFFSET_QUARANTINE + 8 * i, slot->quarantine_ns[i]);
+    }
     tn__put_u32(bytes + OFFSET_CRC, tn__crc32c(0, bytes, OFFSET_CRC));
 }
 
@@ -87,6 +92,9 @@ static void record_decode(const uint8_t bytes[TN_WORDS_RECORD_BYTES], uint32_t i
     slot->restarts = tn__get_u32(bytes + OFFSET_RESTARTS);
     slot->configuration = tn__get_u32(bytes + OFFSET_CONFIGURATION);
     slot->left = tn__get_u32(bytes + OFFSET_LEFT);
+    for (uint32_t i = 0; i < TN_TABLES_MAX; i++) {
+        slot->quarantine_ns[i] = tn__get_u64(bytes + OFFSET_QUARANTINE + 8 * i);
+    }
     slot->node = tn__get_u32(bytes + OFFSET_NODE);
     memcpy(slot->cluster_id, bytes + OFFSET_CLUSTER, sizeof(slot->cluster_id));
     bool zero = true;
@@ -207,24 +215,27 @@ static int slots_write(struct tn__words *words, struct slot *slot, uint32_t firs
 int tn__words_write(struct tn__words *words, const struct tn_record *record)
 {
     tn_assert(words->directory != TN_FILE_NONE);
-    tn_assert(record->ceiling >= words->ceiling);
     tn_assert(record->configuration >= words->configuration);
     tn_assert(record->left <= 1);
     struct slot slot = {
-        .ceiling = record->ceiling,
+        /* F1: it never falls. The machine counts on the newest of several writes only, so after a
+         * failure it may ask for less than an earlier one has made durable. */
+        .ceiling = record->ceiling > words->ceiling ? record->ceiling : words->ceiling,
         .restarts = (uint32_t)(words->restart_word >> 32),
         .configuration = record->configuration,
         .left = record->left,
         .node = words->node,
     };
     memcpy(slot.cluster_id, words->cluster_id, sizeof(slot.cluster_id));
+    memcpy(slot.quarantine_ns, record->quarantine_ns, sizeof(slot.quarantine_ns));
     tn_assert(!(words->fresh[0] && words->fresh[1]));
     /* A file that failed goes first: until it is whole again the other is the only good one. */
     int error = slots_write(words, &slot, words->fresh[1] ? 1 : 0);
     if (error == TN_OK) {
-        words->ceiling = record->ceiling;
+        words->ceiling = slot.ceiling;
         words->configuration = record->configuration;
         words->left = record->left;
+        memcpy(words->quarantine_ns, record->quarantine_ns, sizeof(words->quarantine_ns));
     }
     return error;
 }
@@ -297,8 +308,10 @@ static int begin_new(struct tn__words *words, const struct tn__words_options *op
 static bool consistent(const struct slot *early, const struct slot *late)
 {
     bool same = early->sequence == late->sequence;
-    bool equal = early->ceiling == late->ceiling && early->restarts == late->restarts &&
-                 early->configuration == late->configuration && early->left == late->left;
+    bool equal =
+        early->ceiling == late->ceiling && early->restarts == late->restarts &&
+        early->configuration == late->configuration && early->left == late->left &&
+        memcmp(early->quarantine_ns, late->quarantine_ns, sizeof(early->quarantine_ns)) == 0;
     bool grown = early->ceiling <= late->ceiling && early->restarts <= late->restarts &&
                  early->configuration <= late->configuration;
     return early->node == late->node &&
@@ -396,6 +409,7 @@ static int begin_incarnation(struct tn__words *words, const struct tn__words_opt
     words->ceiling = slot->ceiling;
     words->configuration = slot->configuration;
     words->left = slot->left;
+    memcpy(words->quarantine_ns, slot->quarantine_ns, sizeof(words->quarantine_ns));
     return TN_OK;
 }
 

@@ -18,7 +18,8 @@
  *       48      8  ceiling (F1)
  *       56      4  configuration (F3)
  *       60      4  left (F3), 0 or 1
- *       64    444  zero
+ *       64     64  quarantine: D_Q of each of 8 tables, 8 bytes each (A4)
+ *      128    380  zero
  *      508      4  CRC-32C of all before it
  *
  * A write puts the same record into both files, one after the other: the second is not touched
@@ -69,8 +70,9 @@ struct tn__words {
     uint64_t ceiling;       /* F1, as acknowledged */
     uint32_t configuration; /* F3 */
     uint32_t left;          /* F3 */
-    bool bootstrapped;      /* the directory was empty: a new identity began */
-    bool repaired;          /* one of the files was unreadable and has been made anew */
+    tn_time quarantine_ns[TN_TABLES_MAX]; /* A4: of the last run, until the next write */
+    bool bootstrapped;                    /* the directory was empty: a new identity began */
+    bool repaired; /* one of the files was unreadable and has been made anew */
 
     bool fresh[2]; /* this file must be made anew at the next write */
     uint16_t node;
@@ -93,7 +95,8 @@ int tn__words_open(struct tn__words *words, const struct tn__words_options *opti
 
 /* Make a record durable; blocks. On 0 it is, and the fields of `words` say so. On an error it may
  * or may not be, the fields are unchanged, and a later call tries again on new files (F4 is the
- * caller's). Precondition: the ceiling and the configuration are not below those in `words`.
+ * caller's). A ceiling below that in `words` leaves it as it is. Precondition: the configuration is
+ * not below that in `words`.
  * Errors: TN_ERROR_IO, TN_ERROR_DISK_FULL, TN_ERROR_READ_ONLY, TN_ERROR_NO_MEMORY. */
 int tn__words_write(struct tn__words *words, const struct tn_record *record);
 

@@ -79,6 +79,8 @@ void world_start(struct lease_world *world, uint32_t index)
         node->options.configuration = node->disk.configuration;
         node->options.left = node->disk.left;
     }
+    memcpy(node->options.former_quarantine_ns, node->disk.quarantine_ns,
+           sizeof(node->disk.quarantine_ns));
     node->disk.write = 0;
     node->pending = node->disk;
     size_t size = tn_lease_size(&node->options);

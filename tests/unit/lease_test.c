@@ -198,9 +198,17 @@ static void finish_writes(struct lease_world *world)
 static void F1_no_answer_leaves_before_the_ceiling_is_durable(void **state)
 {
     (void)state;
-    struct lease_world *world = world_new(3, &table, false);
+    struct lease_world *world = world_new(3, &table, true);
     world->slow_disks = true;
-    world_run(world, world->now + 11 * TN_SECOND);
+    /* A counter past all ceilings comes along, in the header of a frame. */
+    struct tn_message learn = {.configuration = 1,
+                               .kind = TN_MESSAGE_LEARN,
+                               .name_bytes = 1,
+                               .name = "x",
+                               .ballot = {1 << 16 | 2, 1ULL << 32 | 0x1001}};
+    world->mail[world->mail_count++] = (struct world_mail){
+        1, 0, 1ULL << 32 | 0x1001, world->nodes[0].disk.ceiling + TN_CEILING_STRIDE, learn};
+    world_deliver_all(world);
     world_request(world, 0, TN_REQUEST_ACQUIRE, NAME);
     world_deliver_all(world);
     assert_int_equal(owners(world), 0); /* not even the Prepare has left */
@@ -297,6 +305,49 @@ static void F3_a_left_configuration_is_answered_no_more_and_the_next_one_is(void
     assert_int_equal(status.configuration, 2);
     assert_int_equal(status.self, 1);
     assert_true(status.counter >= token);
+    world_free(world);
+}
+
+static void A4_a_change_of_durations_waits_out_the_larger_of_old_and_new(void **state)
+{
+    (void)state;
+    struct lease_world *world = world_new(3, &table, true);
+    for (uint32_t i = 0; i < 3; i++) {
+        world_crash(world, i);
+        struct tn_lease_table_options *options = &world->nodes[i].options.tables[0];
+        *options = (struct tn_lease_table_options){.proposer_ns = TN_SECOND, .names_max = 64};
+        assert_int_equal(tn_lease_options_complete(&world->nodes[i].options, NULL, 0), 0);
+        world_start(world, i);
+    }
+    tn_time began = world->now;
+    world_request(world, 0, TN_REQUEST_ACQUIRE, NAME);
+    world_run(world, began + 10 * TN_SECOND); /* an owner of the old cell may act until here */
+    assert_int_equal(owners(world), 0);
+    world_run(world, began + 12 * TN_SECOND);
+    assert_true(world_owns(world, 0, NAME));
+    /* It was waited out once: the next restart waits for the new D_Q only. */
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(world->nodes[i].disk.quarantine_ns[0] < 2 * TN_SECOND);
+        world_crash(world, i);
+        world_start(world, i);
+    }
+    world_request(world, 1, TN_REQUEST_ACQUIRE, NAME);
+    world_run(world, world->now + 3 * TN_SECOND);
+    assert_true(world_owns(world, 1, NAME));
+    world_free(world);
+}
+
+static void A4_no_vote_leaves_before_its_quarantine_is_on_the_disk(void **state)
+{
+    (void)state;
+    struct lease_world *world = world_new(1, &table, false);
+    world->slow_disks = true;
+    world_run(world, world->now + 30 * TN_SECOND);
+    world_request(world, 0, TN_REQUEST_ACQUIRE, NAME);
+    assert_false(world_owns(world, 0, NAME));
+    world_write_done(world, 0);
+    world_run(world, world->now + 2 * TN_SECOND);
+    assert_true(world_owns(world, 0, NAME));
     world_free(world);
 }
 
@@ -421,6 +472,8 @@ int main(void)
         cmocka_unit_test(F2_tokens_rise_over_restarts_of_all_nodes),
         cmocka_unit_test(F4_a_failed_ceiling_write_means_silence_until_one_succeeds),
         cmocka_unit_test(F3_a_left_configuration_is_answered_no_more_and_the_next_one_is),
+        cmocka_unit_test(A4_a_change_of_durations_waits_out_the_larger_of_old_and_new),
+        cmocka_unit_test(A4_no_vote_leaves_before_its_quarantine_is_on_the_disk),
         cmocka_unit_test(A1_a_copied_directory_is_refused_and_reported),
         cmocka_unit_test(a_counter_far_ahead_is_refused_and_does_not_poison),
         cmocka_unit_test(a_forsaken_lease_is_owned_no_more_and_won_again_under_a_new_token),
