@@ -184,6 +184,7 @@ void tn__link_connected(struct link *link)
     peer->state = TN_MEMBER_CONNECTED;
     peer->error = 0;
     peer->why[0] = '\0';
+    peer->second_told = false;
     peer->restart_word = link->restart_word;
     peer->connected_at = uv_hrtime();
     peer->connects_count += 1;

@@ -22,6 +22,17 @@ void tn__link_send_hello(struct link *link, tn_node_id receiver)
     tn__stream_flush(link->stream);
 }
 
+/* A refused connection that claims to be a member with which another one stands: its state does not
+ * show it, so it is told here, once for each connection that stands. */
+static void tell_of_second(struct peer *peer, const struct link *link, const char *why)
+{
+    if (peer->link != NULL && peer->link != link && !peer->second_told) {
+        peer->second_told = true;
+        tn__peers_log(peer->peers, TN_LOG_ERROR, "a second %s, from %s, is refused: %s",
+                      peer->is.name, tn__stream_remote(link->stream), why);
+    }
+}
+
 /* Tell the other side why, and end. */
 static bool refuse(struct link *link, int error, const char *why)
 {
@@ -33,10 +44,10 @@ static bool refuse(struct link *link, int error, const char *why)
     uint32_t length = tn__refusal_write(bytes, &header, error, why);
     tn__stream_write(link->stream, bytes, length);
     peers->counters->refusals += 1;
-    const struct link *standing =
-        link->member == LINK_NO_MEMBER ? NULL : peers->peers[link->member].link;
-    if (link->member == LINK_NO_MEMBER || (standing != NULL && standing != link)) {
-        tn__peers_stranger_log(peers, link, why); /* a member's own trouble is told by its state */
+    if (link->member == LINK_NO_MEMBER) {
+        tn__peers_stranger_log(peers, link, why);
+    } else {
+        tell_of_second(&peers->peers[link->member], link, why);
     }
     struct tn__stream *stream = link->stream;
     tn__link_forget(link, TN_MEMBER_REFUSED, error, why);

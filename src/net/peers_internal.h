@@ -42,6 +42,7 @@ struct peer {
     uint64_t restart_word; /* as last greeted */
     uint64_t connected_at; /* uv_hrtime() */
     uint64_t connects_count;
+    bool second_told; /* another connection in its name was refused, and that was logged */
     enum tn_member_state state;
     int error;
     char why[TN_WHY_BYTES_MAX + 1];
