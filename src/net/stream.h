@@ -36,6 +36,11 @@
 /* What all streams of a loop share. Larger than a frame, so that a whole one comes in one read. */
 #define TN_NET_INPUT_BYTES 65536
 
+/* A connection on which nothing was heard for PROBE_S is probed; one on which nothing is
+ * acknowledged for SILENT_MS_MAX has failed. */
+#define TN_NET_PROBE_S 10
+#define TN_NET_SILENT_MS_MAX 20000
+
 struct tn__net {
     uv_loop_t *loop;
     uint64_t bytes_in;
