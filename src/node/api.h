@@ -31,7 +31,7 @@
 #include "node/node_internal.h"
 #include "paxos/lease_clients.h"
 
-/* ---- Bounds --------------------------------------------------------------------------------- */
+/* ---- Bounds ------------------------------------------------------------------------------ */
 
 /* Connections at once: each costs some KiB, and a body or unread output while it has them. */
 #define TN_API_CONNECTIONS_MAX 4096U
@@ -64,8 +64,7 @@
 /* Names looked at for one page, found or not, so that a rare prefix holds up nobody. */
 #define TN_API_LEASES_LOOKED_MAX 20000U
 
-/* ---- Errors ---------------------------------------------------------------------------------
- */
+/* ---- Errors ------------------------------------------------------------------------------ */
 
 #define TN_API_ERROR_TABLE(X)                                                                      \
     X(BAD_REQUEST, "bad_request", 400)                                                             \
@@ -97,7 +96,7 @@ struct tn__api_error_kind {
 
 extern const struct tn__api_error_kind tn__api_errors[TN_API_ERRORS_END];
 
-/* ---- State ---------------------------------------------------------------------------------- */
+/* ---- State ------------------------------------------------------------------------------- */
 
 #define TN_API_COUNTER_TABLE(X)                                                                    \
     X(connections, "client connections accepted")                                                  \
@@ -175,7 +174,7 @@ struct tn__api {
     struct tn__api_counters counters;
 };
 
-/* ---- node_client.c: answering --------------------------------------------------------------- */
+/* ---- node_client.c: answering ------------------------------------------------------------ */
 
 /* Answer with a JSON object, which is taken over; the request is over. NULL: no memory, answered
  * so. */
@@ -198,7 +197,7 @@ void tn__api_stream_end(struct tn__connection *connection);
 /* End a connection from here, its output first. */
 void tn__api_close(struct tn__connection *connection);
 
-/* ---- api_routes.c: requests ----------------------------------------------------------------- */
+/* ---- api_routes.c: requests -------------------------------------------------------------- */
 
 /* One request being served. Functions that find a fault have answered it when they return false. */
 struct tn__api_call {
@@ -241,7 +240,7 @@ json_t *tn__api_json_owner(const struct tn__api *api, tn_node_id node);
 json_t *tn__api_json_milliseconds(tn_time span);
 void tn__api_json_token(json_t *object, uint64_t token);
 
-/* ---- api_hold.c ----------------------------------------------------------------------------- */
+/* ---- api_hold.c -------------------------------------------------------------------------- */
 
 void tn__api_acquire(struct tn__api_call *call);
 void tn__api_renew(struct tn__api_call *call);
@@ -254,7 +253,7 @@ void tn__api_carry_out(struct tn__api *api, const struct tn__lease_clients_outpu
 /* The connection is over: what waited or was held through it is told so. */
 void tn__api_hold_gone(struct tn__connection *connection);
 
-/* ---- api_look.c ----------------------------------------------------------------------------- */
+/* ---- api_look.c -------------------------------------------------------------------------- */
 
 void tn__api_who(struct tn__api_call *call);
 void tn__api_leases(struct tn__api_call *call);
@@ -265,7 +264,7 @@ void tn__api_metrics(struct tn__api_call *call);
 /* What is known of one name, as `who` shows it. */
 json_t *tn__api_json_view(const struct tn__api *api, const struct tn_lease_view *view, tn_time now);
 
-/* ---- api_watch.c ---------------------------------------------------------------------------- */
+/* ---- api_watch.c ------------------------------------------------------------------------- */
 
 void tn__api_watch(struct tn__api_call *call);
 void tn__api_watch_gone(struct tn__connection *connection);

@@ -34,7 +34,7 @@ static void set_terms(const struct tn__api *api, json_t *object,
     json_object_set_new(object, "renewals", json_integer(answer->renewals));
 }
 
-/* ---- Refusals -------------------------------------------------------------------------------- */
+/* ---- Refusals ---------------------------------------------------------------------------- */
 
 struct refusal {
     enum tn__api_error error;
@@ -97,7 +97,7 @@ static void refuse(struct tn__connection *connection, enum tn__client_verdict ve
     tn__api_fail(connection, refusal.error, more, "%s", refusal.message);
 }
 
-/* ---- What the clients' machine puts out ------------------------------------------------------ */
+/* ---- What the clients' machine puts out -------------------------------------------------- */
 
 static struct tn__connection *connection_of(const struct tn__api *api,
                                             const struct tn__client_answer *answer)
@@ -206,7 +206,7 @@ void tn__api_hold_gone(struct tn__connection *connection)
     }
 }
 
-/* ---- Calls ----------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------- */
 
 struct wish {
     struct tn__api_name name;
@@ -340,7 +340,7 @@ void tn__api_release(struct tn__api_call *call)
     tn__api_answer(call->connection, 200, json_pack("{s:b}", "released", 1));
 }
 
-/* ---- Hand-over ------------------------------------------------------------------------------- */
+/* ---- Hand-over --------------------------------------------------------------------------- */
 
 /* The member named by "to": its name, or its number. */
 static bool take_successor(struct tn__api_call *call, tn_node_id *successor)

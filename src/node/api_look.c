@@ -10,7 +10,7 @@
 #include "node/api.h"
 #include "node/metrics.h"
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------- */
 
 static json_t *holder_of(const struct tn__lease_clients_view *clients, tn_time now)
 {
@@ -104,7 +104,7 @@ void tn__api_leases(struct tn__api_call *call)
     tn__api_answer(call->connection, 200, body);
 }
 
-/* ---- The node -------------------------------------------------------------------------------- */
+/* ---- The node ---------------------------------------------------------------------------- */
 
 static json_t *members_of(const struct tn_node_status *status)
 {

@@ -39,7 +39,7 @@ static const struct route routes[] = {
     {TN__HTTP_GET, "/metrics", tn__api_metrics, {NULL}},
 };
 
-/* ---- Errors ---------------------------------------------------------------------------------- */
+/* ---- Errors ------------------------------------------------------------------------------ */
 
 void tn__api_fail(struct tn__connection *connection, enum tn__api_error error, json_t *more,
                   const char *format, ...)
@@ -63,7 +63,7 @@ void tn__api_fail(struct tn__connection *connection, enum tn__api_error error, j
 
 #define BAD(call, ...) tn__api_fail((call)->connection, TN_API_ERROR_BAD_REQUEST, NULL, __VA_ARGS__)
 
-/* ---- Fields ---------------------------------------------------------------------------------- */
+/* ---- Fields ------------------------------------------------------------------------------ */
 
 static bool is_get(const struct tn__api_call *call)
 {
@@ -260,7 +260,7 @@ bool tn__api_take_holding(struct tn__api_call *call, uint64_t *holding)
     return true;
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------- */
 
 json_t *tn__api_json_bytes(const char *bytes, size_t length)
 {
@@ -324,7 +324,7 @@ void tn__api_json_token(json_t *object, uint64_t token)
     json_object_set_new(object, "token_text", json_string(text));
 }
 
-/* ---- Serving -------------------------------------------------------------------------------- */
+/* ---- Serving ----------------------------------------------------------------------------- */
 
 static const struct route *find_route(const struct tn__api_call *call, uint8_t method,
                                       bool *path_exists)

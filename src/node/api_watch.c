@@ -23,7 +23,7 @@ static bool matches(const struct tn__api_watch *watch, uint8_t table, const char
     return watch->name_bytes == 0 || (fits && memcmp(watch->name, name, watch->name_bytes) == 0);
 }
 
-/* ---- The present state ----------------------------------------------------------------------- */
+/* ---- The present state ------------------------------------------------------------------- */
 
 static void tell_state(struct tn__connection *connection, const struct tn_lease_view *view,
                        tn_time now)
@@ -97,7 +97,7 @@ void tn__api_watch_continue(struct tn__api *api, tn_time now)
     }
 }
 
-/* ---- Changes --------------------------------------------------------------------------------- */
+/* ---- Changes ----------------------------------------------------------------------------- */
 
 static const char *change_name(uint8_t kind)
 {
@@ -176,7 +176,7 @@ void tn__api_watch_notice(struct tn__api *api, const struct tn_notice *notice)
     free(text);
 }
 
-/* ---- Begin and end --------------------------------------------------------------------------- */
+/* ---- Begin and end ----------------------------------------------------------------------- */
 
 void tn__api_watch(struct tn__api_call *call)
 {

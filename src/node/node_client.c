@@ -11,8 +11,7 @@
 #include "os/clock.h"
 #include "os/entropy.h"
 
-/* ---- Ends ------------------------------------------------------------------------------------
- */
+/* ---- Ends -------------------------------------------------------------------------------- */
 
 static void forget(struct tn__connection *connection)
 {
@@ -59,7 +58,7 @@ static void bury(struct tn__api *api)
     }
 }
 
-/* ---- Output ---------------------------------------------------------------------------------- */
+/* ---- Output ------------------------------------------------------------------------------ */
 
 static void append(struct tn__connection *connection, const void *bytes, size_t length)
 {
@@ -201,7 +200,7 @@ void tn__api_stream_end(struct tn__connection *connection)
     request_over(connection);
 }
 
-/* ---- Input ---------------------------------------------------------------------------------- */
+/* ---- Input ------------------------------------------------------------------------------- */
 
 /* The head is whole: memory for the body, and a word to a client that waits for one. */
 static bool prepare_body(struct tn__connection *connection)
@@ -301,7 +300,7 @@ static const struct tn__stream_events stream_events = {
     .on_close = on_close,
 };
 
-/* ---- Accepting ------------------------------------------------------------------------------- */
+/* ---- Accepting --------------------------------------------------------------------------- */
 
 static void on_accept(void *owner, struct tn__net *net, uv_stream_t *listening)
 {
@@ -336,7 +335,7 @@ static void on_accept(void *owner, struct tn__net *net, uv_stream_t *listening)
     }
 }
 
-/* ---- The guest ------------------------------------------------------------------------------- */
+/* ---- The guest --------------------------------------------------------------------------- */
 
 /* One connection's limits: of a request, between requests, between lines. */
 static void look_at_limits(struct tn__connection *connection, tn_time now)
@@ -482,7 +481,7 @@ static void front_free(void *context)
     node->front = (struct tn__node_front){0};
 }
 
-/* ---- Opening --------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------- */
 
 static int open_clients(struct tn__api *api)
 {

@@ -15,7 +15,7 @@
 
 _Static_assert(TN__CLIENTS_MAX <= SLOT_MASK, "an id keeps its slot in its low bits");
 
-/* ---- Memory --------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------ */
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -92,7 +92,7 @@ struct tn__links tn__clients_links(const struct tn__lease_clients *clients)
     return (struct tn__links){.base = &first->link, .stride = sizeof(struct tn__client)};
 }
 
-/* ---- Names ---------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------- */
 
 static uint32_t *bucket_of(const struct tn__lease_clients *clients, uint8_t table, const char *name,
                            uint32_t name_bytes)
@@ -159,7 +159,7 @@ void tn__clients_drop_name(struct tn__lease_clients *clients, uint32_t slot)
     clients->status.names--;
 }
 
-/* ---- Clients -------------------------------------------------------------------------------- */
+/* ---- Clients ----------------------------------------------------------------------------- */
 
 uint32_t tn__clients_find(const struct tn__lease_clients *clients, uint64_t holding)
 {
@@ -200,7 +200,7 @@ void tn__clients_drop(struct tn__lease_clients *clients, uint32_t slot)
     clients->client_free = slot + 1;
 }
 
-/* ---- Ends ----------------------------------------------------------------------------------- */
+/* ---- Ends -------------------------------------------------------------------------------- */
 
 static struct tn__heap ends_of(struct tn__lease_clients *clients)
 {
@@ -233,7 +233,7 @@ tn_time tn__lease_clients_deadline(const struct tn__lease_clients *clients)
     return first == TN__NO_CLIENT ? TN_TIME_NEVER : tn__clients_client(clients, first)->end;
 }
 
-/* ---- What is shown -------------------------------------------------------------------------- */
+/* ---- What is shown ----------------------------------------------------------------------- */
 
 void tn__lease_clients_who(const struct tn__lease_clients *clients, uint8_t table, const char *name,
                            uint32_t name_bytes, tn_time now, struct tn__lease_clients_view *view)
@@ -266,7 +266,7 @@ void tn__lease_clients_status(const struct tn__lease_clients *clients,
     *status = clients->status;
 }
 
-/* ---- Check ---------------------------------------------------------------------------------- */
+/* ---- Check ------------------------------------------------------------------------------- */
 
 static void check_holder(const struct tn__lease_clients *clients,
                          const struct tn__clients_name *name, uint32_t slot)

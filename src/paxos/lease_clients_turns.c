@@ -50,7 +50,7 @@ tn_time tn__lease_clients_valid(tn_time received, tn_time end, uint32_t drift_pp
     return lost < span ? span - lost : 0;
 }
 
-/* ---- Putting out ---------------------------------------------------------------------------- */
+/* ---- Putting out ------------------------------------------------------------------------- */
 
 static struct tn_request *request(struct turn *turn, const struct tn__clients_name *name,
                                   enum tn_request_kind kind)
@@ -97,7 +97,7 @@ static void tell_session(struct turn *turn, const struct tn__client *client,
     }
 }
 
-/* ---- Turns ---------------------------------------------------------------------------------- */
+/* ---- Turns ------------------------------------------------------------------------------- */
 
 /* C1, C3: what the holder may count on, as of now; what it was told before stays true. */
 static void tell_time(struct turn *turn, const struct tn__clients_name *name,
@@ -209,7 +209,7 @@ static void fail_waiting(struct turn *turn, uint32_t waiter, enum tn__client_ver
     end_waiting(turn, waiter);
 }
 
-/* ---- Calls ---------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------- */
 
 /* A try is answered at once where the answer is known. */
 static enum tn__client_verdict refuse_now(const struct turn *turn, uint32_t slot,
@@ -413,7 +413,7 @@ enum tn__client_verdict tn__lease_clients_hand_over(struct tn__lease_clients *cl
     return TN__CLIENT_ENDING;
 }
 
-/* ---- Notices -------------------------------------------------------------------------------- */
+/* ---- Notices ----------------------------------------------------------------------------- */
 
 /* The node does not own the name any more. A holder that was told a later time (the clocks are in
  * doubt: TN_REASON_CLOCK) stays until then, so that nobody follows it too soon (C1). Returns false
@@ -566,7 +566,7 @@ void tn__lease_clients_notice(struct tn__lease_clients *clients, const struct tn
     }
 }
 
-/* ---- Ends ----------------------------------------------------------------------------------- */
+/* ---- Ends -------------------------------------------------------------------------------- */
 
 static void end_of(struct turn *turn, uint32_t slot)
 {

@@ -207,7 +207,7 @@ static void take(struct world *world, const struct tn__lease_clients_output *out
     }
 }
 
-/* ---- What happens --------------------------------------------------------------------------- */
+/* ---- What happens ------------------------------------------------------------------------ */
 
 static void step_acquire(struct world *world)
 {
