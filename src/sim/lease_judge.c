@@ -14,6 +14,7 @@
 
 #define BALLOTS_ROOM (1U << 17)
 #define TIMERS_IN_A_ROW_MAX 5000U
+#define ASKED_ROOM 8U
 
 struct attempt {
     struct tn_ballot ballot; /* none: none is in flight */
@@ -29,12 +30,20 @@ struct held {
     uint64_t token;
 };
 
+/* An Accept received: what it grants counts from here, also if the answer waits for a write. */
+struct asked {
+    struct tn_ballot ballot;
+    tn_time at; /* local */
+    bool released;
+    bool answered;
+};
+
 struct grant {
     struct tn_ballot ballot; /* none: nothing is granted */
     tn_time until;           /* local */
-    struct tn_ballot asked;  /* of the latest Accept received */
-    tn_time asked_at;        /* local */
     bool misreleased;        /* a Release of something else came since */
+    uint32_t asked_count;
+    struct asked asked[ASKED_ROOM];
 };
 
 struct named {
@@ -217,23 +226,53 @@ static void judge_prepare(struct tn__lease_judge *judge, const struct tn__sight 
         .ballot = message->ballot, .prepared = sight->local, .grants = counters.accepted};
 }
 
+/* The earliest Accept of this ballot that no answer was seen to; NULL: none is remembered. */
+static struct asked *take_asked(struct grant *grant, struct tn_ballot ballot)
+{
+    uint32_t count = grant->asked_count < ASKED_ROOM ? grant->asked_count : ASKED_ROOM;
+    for (uint32_t i = count; i >= 1; i--) {
+        struct asked *asked = &grant->asked[(grant->asked_count - i) % ASKED_ROOM];
+        if (!asked->answered && tn_ballot_equal(asked->ballot, ballot)) {
+            asked->answered = true;
+            return asked;
+        }
+    }
+    return NULL;
+}
+
+static void note_release(struct grant *grant, struct tn_ballot ballot)
+{
+    for (uint32_t i = 0; i < ASKED_ROOM; i++) {
+        struct asked *asked = &grant->asked[i];
+        asked->released = asked->released || tn_ballot_equal(asked->ballot, ballot);
+    }
+    if (tn_ballot_equal(ballot, grant->ballot)) {
+        grant->ballot = (struct tn_ballot){0};
+    } else {
+        grant->misreleased = true;
+    }
+}
+
+/* An answer to an Accept. One that waited for a write was given when it was asked for, or later
+ * (a repeated Accept may have been granted again): its lease is taken for as short as it can be,
+ * and inv.L7 is judged of answers that left at once. */
 static void judge_accepted(struct tn__lease_judge *judge, const struct tn__sight *sight,
                            uint32_t name, struct named *mine)
 {
     struct tn_ballot ballot = sight->message->ballot;
     struct grant *grant = &mine->grant;
-    bool known = tn_ballot_equal(grant->asked, ballot);
-    tn_time granted = known ? grant->asked_at : sight->local;
-    if (!tn_ballot_is_none(grant->ballot) && granted < grant->until &&
+    const struct asked *asked = take_asked(grant, ballot);
+    bool waited = judge->persons[sight->process].written;
+    if (sight->message->kind != TN_MESSAGE_ACCEPTED || asked == NULL) {
+        return;
+    }
+    tn_time granted = waited ? asked->at : sight->local;
+    if (!waited && !tn_ballot_is_none(grant->ballot) && granted < grant->until &&
         !tn_ballot_same_owner(grant->ballot, ballot)) {
         object(judge, sight->process, grant->misreleased ? "inv.L8" : "inv.L7",
                "an acceptor grants while another's lease is live", ballot);
     }
-    if (!tn_ballot_is_none(mine->held.ballot) && granted < mine->held.deadline &&
-        !tn_ballot_same_owner(mine->held.ballot, ballot)) {
-        object(judge, sight->process, "inv.L7", "an owner grants its own name to another", ballot);
-    }
-    grant->ballot = ballot;
+    grant->ballot = waited && asked->released ? (struct tn_ballot){0} : ballot;
     grant->until = granted + table_of(judge, name)->acceptor_ns;
     grant->misreleased = false;
 }
@@ -271,7 +310,7 @@ static void on_sent(struct tn__lease_judge *judge, const struct tn__sight *sight
     }
     if (message->kind == TN_MESSAGE_PREPARE) {
         judge_prepare(judge, sight, name, mine);
-    } else if (message->kind == TN_MESSAGE_ACCEPTED) {
+    } else if (message->kind == TN_MESSAGE_ACCEPTED || message->kind == TN_MESSAGE_REFUSED) {
         judge_accepted(judge, sight, name, mine);
     } else if (message->kind == TN_MESSAGE_ACCEPT) {
         if (!person->written && tn_ballot_equal(message->ballot, mine->attempt.ballot) &&
@@ -305,14 +344,10 @@ static void on_item(struct tn__lease_judge *judge, const struct tn__sight *sight
         mine->attempt.accepted |= 1U << item->from;
         mine->attempt.sources[item->from] = judge->last_source;
     } else if (item->kind == TN_MESSAGE_ACCEPT) {
-        mine->grant.asked = item->ballot;
-        mine->grant.asked_at = sight->local;
+        mine->grant.asked[mine->grant.asked_count++ % ASKED_ROOM] =
+            (struct asked){.ballot = item->ballot, .at = sight->local};
     } else if (item->kind == TN_MESSAGE_RELEASE) {
-        if (tn_ballot_equal(item->ballot, mine->grant.ballot)) {
-            mine->grant.ballot = (struct tn_ballot){0};
-        } else {
-            mine->grant.misreleased = true;
-        }
+        note_release(&mine->grant, item->ballot);
     }
 }
 
