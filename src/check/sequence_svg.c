@@ -393,7 +393,7 @@ static void draw_label(struct layout *layout, const struct tn__sequence_arrow *a
     int y = whole == 0 ? stroke->y2 : stroke->y2 - (stroke->y2 - stroke->y1) * reach / whole;
     tn__growing_add(layout->svg,
                     "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" font-size=\"10.5\" "
-                    "fill=\"%s\" stroke=\"#FFFFFF\" stroke-width=\"3\" "
+                    "fill=\"%s\" stroke=\"#FFFFFF\" stroke-width=\"4.5\" "
                     "paint-order=\"stroke\">",
                     x, y - 4, colour);
     tn__growing_add_xml(layout->svg, arrow->label, strlen(arrow->label));
@@ -455,7 +455,7 @@ static const char *word_attributes(uint8_t kind)
 static void draw_words(struct layout *layout)
 {
     const struct tn__sequence_word *words = layout->sequence->words.items;
-    tn__growing_add(layout->svg, "<g font-size=\"10.5\" stroke=\"#FFFFFF\" stroke-width=\"3\" "
+    tn__growing_add(layout->svg, "<g font-size=\"10.5\" stroke=\"#FFFFFF\" stroke-width=\"4\" "
                                  "paint-order=\"stroke\">\n");
     for (uint32_t i = 0; i < layout->sequence->words.count; i++) {
         int x = lifeline_x(layout, words[i].lifeline);

@@ -283,6 +283,7 @@ void tn__scenario_play(const char *text, size_t length, struct tn__scenario_resu
     tn__world_free(scenario->world);
     tn__growing_clear(&scenario->out);
     tn__growing_clear(&scenario->sends);
+    tn__growing_clear(&scenario->losses);
     free(scenario);
 }
 

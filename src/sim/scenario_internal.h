@@ -100,7 +100,9 @@ struct tn__scenario {
     struct tn_message arrived; /* its first item */
     struct tn__scenario_saying sayings[TN__SCENARIO_SAYINGS_MAX];
     uint32_t sayings_count;
-    struct tn__growing_text sends; /* the line of messages of this turn */
+    struct tn__growing_text sends;  /* the line of messages of this turn */
+    struct tn__growing_text losses; /* the lines of those that were lost */
+    bool in_turn;
 
     struct tn__scenario_write writes[TN__SCENARIO_WRITES_MAX];
     uint32_t writes_count;
@@ -195,6 +197,9 @@ void tn__scenario_label(const struct tn__scenario *scenario, const struct tn_mes
 
 /* The record of a frame in flight; NULL: none. */
 struct tn__scenario_arrow *tn__scenario_arrow(struct tn__scenario *scenario, uint64_t serial);
+
+/* Print what was lost. */
+void tn__scenario_flush_losses(struct tn__scenario *scenario);
 
 /* Enter a frame that the story made itself: a duplicate. */
 void tn__scenario_enter(struct tn__scenario *scenario, uint32_t frame);

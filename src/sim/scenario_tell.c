@@ -171,6 +171,14 @@ void tn__scenario_enter(struct tn__scenario *scenario, uint32_t slot)
     }
 }
 
+void tn__scenario_flush_losses(struct tn__scenario *scenario)
+{
+    if (scenario->losses.length > 0) {
+        tn__growing_add_bytes(&scenario->out, scenario->losses.bytes, scenario->losses.length);
+    }
+    tn__growing_clear(&scenario->losses);
+}
+
 static void see_gone(struct tn__scenario *scenario, const struct tn__sight *sight)
 {
     uint32_t arrow = take_arrow(scenario, sight->frame->serial);
@@ -179,8 +187,12 @@ static void see_gone(struct tn__scenario *scenario, const struct tn__sight *sigh
     }
     tn__scenario_row(scenario);
     tn__sequence_ends(scenario->sequence, arrow, TN_SEQUENCE_LOST);
-    tn__scenario_say(scenario, "  %u->%u %s lost", sight->frame->from + 1, sight->frame->to + 1,
-                     tn__sequence_label(scenario->sequence, arrow));
+    /* What is lost as it leaves is told after the turn that sends it. */
+    tn__growing_add(&scenario->losses, "  %u->%u %s lost\n", sight->frame->from + 1,
+                    sight->frame->to + 1, tn__sequence_label(scenario->sequence, arrow));
+    if (!scenario->in_turn) {
+        tn__scenario_flush_losses(scenario);
+    }
 }
 
 /* ---- Seeing ---------------------------------------------------------------------------------- */
@@ -190,6 +202,7 @@ static void see_event(struct tn__scenario *scenario, const struct tn__sight *sig
     struct tn__scenario_node *node = &scenario->nodes[sight->process];
     tn_lease_counters(tn__world_lease(scenario->world, sight->process), &node->counters);
     scenario->sayings_count = 0;
+    scenario->in_turn = true;
     if (sight->event->kind == TN_EVENT_FRAME && sight->event->items_count > 0) {
         scenario->arrived = sight->event->items[0];
         scenario->arrived.from = (uint8_t)sight->event->from;
@@ -228,9 +241,11 @@ static void see_crashed(struct tn__scenario *scenario, const struct tn__sight *s
     struct tn__scenario_node *node = &scenario->nodes[sight->process];
     tn__growing_clear(&scenario->sends);
     scenario->sayings_count = 0;
+    scenario->in_turn = false;
     if (scenario->muted) {
         return;
     }
+    tn__scenario_flush_losses(scenario);
     tn__scenario_row(scenario);
     tn__scenario_tell(scenario, NULL, sight->process, TN_SEQUENCE_CRASHED, "", "crashes");
     tn__scenario_cut_bar(scenario, &node->lease_bar);

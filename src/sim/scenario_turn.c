@@ -413,6 +413,8 @@ void tn__scenario_turn_ended(struct tn__scenario *scenario, const struct tn__sig
         tn__scenario_say(scenario, "%s", scenario->sends.bytes);
     }
     tn__growing_clear(&scenario->sends);
+    tn__scenario_flush_losses(scenario);
     scenario->sayings_count = 0;
     scenario->arriving = false;
+    scenario->in_turn = false;
 }

@@ -190,6 +190,9 @@ struct tn__short tn__scenario_token(uint64_t counter)
     unsigned node = (unsigned)(counter & 0xffffU);
     if (counter == 0) {
         snprintf(written.text, sizeof(written.text), "none");
+    } else if (node == 0 && attempt % stride == 0) {
+        snprintf(written.text, sizeof(written.text), "c%llu",
+                 (unsigned long long)(attempt / stride));
     } else if (attempt < stride) {
         snprintf(written.text, sizeof(written.text), "%llu.%u", (unsigned long long)attempt, node);
     } else {
@@ -204,6 +207,17 @@ struct tn__short tn__scenario_ballot(const struct tn__scenario *scenario, struct
 {
     struct tn__short written = tn__scenario_token(ballot.counter);
     uint32_t member = tn_ballot_node(ballot) - 1U;
+    if (ballot.restart_word == UINT64_MAX && tn_ballot_node(ballot) == UINT16_MAX) {
+        /* F2: the floor after a restart is the largest ballot below the ceiling. */
+        struct tn__short ceiling = tn__scenario_token(ballot.counter + 1);
+        snprintf(written.text, sizeof(written.text), "the floor under %.20s", ceiling.text);
+        return written;
+    }
+    if (ballot.restart_word == UINT64_MAX) { /* A3: the grave of a released ballot */
+        size_t length = strlen(written.text);
+        snprintf(written.text + length, sizeof(written.text) - length, "+");
+        return written;
+    }
     if (member >= TN_MEMBERS_MAX) {
         return written;
     }
