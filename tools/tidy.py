@@ -37,7 +37,8 @@ VALUE_HEADERS = set("""assert.h inttypes.h limits.h stdalign.h stdarg.h stdbool.
 SYSTEM_HEADERS = VALUE_HEADERS | set("""arpa/inet.h ctype.h dirent.h errno.h fcntl.h getopt.h
     grp.h ifaddrs.h math.h net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h
     sched.h signal.h spawn.h stdatomic.h stdlib.h strings.h sys/epoll.h sys/eventfd.h sys/file.h
-    sys/ioctl.h sys/mman.h sys/prctl.h sys/random.h sys/resource.h sys/socket.h sys/stat.h
+    sys/ioctl.h sys/mman.h sys/prctl.h sys/random.h sys/resource.h sys/signalfd.h sys/socket.h
+    sys/stat.h
     sys/statvfs.h sys/syscall.h sys/time.h sys/timerfd.h sys/types.h sys/uio.h sys/un.h
     sys/utsname.h sys/wait.h termios.h threads.h time.h unistd.h""".split())
 PUBLIC_HEADERS = set("stdarg.h stdbool.h stddef.h stdint.h".split())
@@ -99,6 +100,10 @@ UNTESTED = {
     "src/cmd/tenured.c": "main(): run by the tests of the programs",
     "src/cmd/tenure.c": "main(): run by the tests of the programs",
     "src/cmd/tenure_sim.c": "main(): run by the tests of the programs",
+    "src/cmd/cmd_tls.c": "secure connections of the tool: run by the tests of the programs",
+    "src/cmd/daemon_config.c": "the flags of tenured: run by the tests of the programs",
+    **{f"src/cmd/tool_{part}.c": "a command of tenure: run by the tests of the programs"
+       for part in "acquire calls hold keeper options screen show top".split()},
     "src/os/assert.c": "aborts: any failing assertion shows it",
 }
 

@@ -18,10 +18,10 @@
  *   G4 the command has asked the kernel for SIGKILL at its parent's death, and hold, which then is
  *      the nearest reaper, kills the group and whatever else it inherits.
  *
- * Completeness: the guardian is a child subreaper, so every descendant whose parent has died becomes
- * its child, processes that left the group included. It kills its children until it has none.
- * Identity: the command stays unreaped until everything else is gone, so its number, which is the
- * group's too, cannot pass to a stranger; and only the guardian can reap its children.
+ * Completeness: the guardian is a child subreaper, so every descendant whose parent has died
+ * becomes its child, processes that left the group included. It kills its children until it has
+ * none. Identity: the command stays unreaped until everything else is gone, so its number, which is
+ * the group's too, cannot pass to a stranger; and only the guardian can reap its children.
  *
  * Rights: signals can be sent only to processes of the same user; a command that changes its user
  * (setuid) escapes G1 to G4. */

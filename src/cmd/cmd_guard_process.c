@@ -1,8 +1,8 @@
 /* The guardian's own side: the rules G1 to G4 of cmd_guard.h, as one poll loop.
  *
- * State: the command is not started, running, ending (SIGTERM was sent), being killed (kill_at came)
- * or gone (its end is known, others may be left). Time only moves it forward; an extension counts
- * only while running. */
+ * State: the command is not started, running, ending (SIGTERM was sent), being killed (kill_at
+ * came) or gone (its end is known, others may be left). Time only moves it forward; an extension
+ * counts only while running. */
 #define _GNU_SOURCE
 #include "cmd/cmd_guard_process.h"
 
@@ -24,7 +24,8 @@
 /* While killing, look again this often: a child's children arrive one after the other. */
 #define KILL_AGAIN_NS (10 * TN_MILLISECOND)
 
-/* G3: what a command leaves behind gets this long between SIGTERM and SIGKILL, if the lease does. */
+/* G3: what a command leaves behind gets this long between SIGTERM and SIGKILL, if the lease does.
+ */
 #define LEFT_BEHIND_NS (2 * TN_SECOND)
 
 /* Statuses of a command that could not be run, as shells have them. */
@@ -184,17 +185,16 @@ static void read_orders(struct guardian *guardian)
         obey(guardian, &order);
     }
     if (count == 0) { /* G2 */
-        tn_time half = guardian->kill_at > guardian->term_at
-                           ? guardian->kill_at - guardian->term_at
-                           : 0;
+        tn_time half =
+            guardian->kill_at > guardian->term_at ? guardian->kill_at - guardian->term_at : 0;
         end(guardian, tn__clock_now() + half, TN_GUARD_ORPHANED);
         close(guardian->orders);
         guardian->orders = -1;
     }
 }
 
-/* Send a signal (or 0: none) to each child but `except`; reap those that have ended, return how many
- * have not. */
+/* Send a signal (or 0: none) to each child but `except`; reap those that have ended, return how
+ * many have not. */
 static unsigned children(pid_t except, int number)
 {
     DIR *folder = opendir("/proc");
@@ -280,8 +280,8 @@ static void set_timer(const struct guardian *guardian, tn_time now)
     } else {
         due = due > 0 ? due : 1;
     }
-    struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(due / TN_SECOND),
-                                           .tv_nsec = (long)(due % TN_SECOND)}};
+    struct itimerspec spec = {
+        .it_value = {.tv_sec = (time_t)(due / TN_SECOND), .tv_nsec = (long)(due % TN_SECOND)}};
     timerfd_settime(guardian->timer, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 

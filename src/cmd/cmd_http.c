@@ -258,12 +258,12 @@ static int send_request(struct tn__http *http, const char *method, const char *p
         return fail(http, TN_ERROR_NO_MEMORY, "out of memory");
     }
     bool bracketed = strchr(http->address.host, ':') != NULL;
-    int length = snprintf(request, size,
-                          "%s %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nUser-Agent: tenure\r\n"
-                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                          method, path, bracketed ? "[" : "", http->address.host,
-                          bracketed ? "]" : "", http->address.port, body_bytes,
-                          body == NULL ? "" : body);
+    int length =
+        snprintf(request, size,
+                 "%s %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nUser-Agent: tenure\r\n"
+                 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                 method, path, bracketed ? "[" : "", http->address.host, bracketed ? "]" : "",
+                 http->address.port, body_bytes, body == NULL ? "" : body);
     tn_assert(length > 0 && (size_t)length < size);
     int status = send_all(http, request, (size_t)length, deadline);
     free(request);

@@ -1,4 +1,5 @@
-/* Lines of a log: see cmd_log.h. Wall time is printed for people only; nothing is reckoned with it. */
+/* Lines of a log: see cmd_log.h. Wall time is printed for people only; nothing is reckoned with it.
+ */
 #define _GNU_SOURCE
 #include "cmd/cmd_log.h"
 
@@ -24,7 +25,8 @@ enum tn_log_level tn__cmd_log_level(const char *name)
  * a line of JSON, which needs its escapes too. */
 static void add_escaped(struct tn__text *line, const char *text, bool json)
 {
-    for (; *text != '\0'; text++) {
+    /* An escape must not be cut in two: stop where one might not fit. */
+    for (; *text != '\0' && line->length + 3 <= line->size; text++) {
         unsigned char c = (unsigned char)*text;
         if (json && (c == '"' || c == '\\')) {
             tn__text_add(line, "\\%c", c);
@@ -51,7 +53,8 @@ void tn__cmd_log(const struct tn__cmd_log *log, enum tn_log_level level, const c
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts);
     tn__text_init(&line, bytes, sizeof(bytes) - 4); /* room for the end, whatever was cut */
     if (log->json) {
-        tn__text_add(&line, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"node\":\"%s\",\"message\":\"",
+        tn__text_add(&line,
+                     "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"node\":\"%s\",\"message\":\"",
                      date, now.tv_nsec / 1000000, level_names[level], log->node);
     } else {
         tn__text_add(&line, "%s.%03ldZ %-7s %s: ", date, now.tv_nsec / 1000000, level_names[level],

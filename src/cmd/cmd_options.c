@@ -114,8 +114,8 @@ static bool check_item(const struct tn__cmd_option *option, const char *text, ch
     case TN_CMD_WORD:
         return tn__cmd_parse_word(text, why);
     case TN_CMD_NUMBER:
-        return tn__cmd_parse_number(text, option->least, option->most == 0 ? UINT64_MAX : option->most,
-                                    &number, why);
+        return tn__cmd_parse_number(text, option->least,
+                                    option->most == 0 ? UINT64_MAX : option->most, &number, why);
     case TN_CMD_DURATION:
         return tn__cmd_parse_duration(text, &number, why) && check_range(option, number, why);
     case TN_CMD_ADDRESS:
@@ -168,8 +168,7 @@ bool tn__cmd_options_enter(struct tn__cmd_options *options, size_t index,
     }
     bool replaced = value->source != source || !option->repeats;
     value->count = replaced ? 0 : value->count;
-    if (value->count >= TN_CMD_REPEATS_MAX ||
-        (copy && options->owned_count >= TN_CMD_OWNED_MAX)) {
+    if (value->count >= TN_CMD_REPEATS_MAX || (copy && options->owned_count >= TN_CMD_OWNED_MAX)) {
         return complain(options, origin, "is given too often");
     }
     if (copy) {
@@ -266,8 +265,7 @@ static bool read_flags(struct tn__cmd_options *options, int argc, char **argv)
             options->rest_count = (uint32_t)(argc - at - 1);
             return true;
         }
-        bool fine = word[0] == '-' && word[1] == '-'
-                        ? read_flag(options, argc, argv, &at)
+        bool fine = word[0] == '-' && word[1] == '-' ? read_flag(options, argc, argv, &at)
                     : word[0] == '-' && word[1] != '\0'
                         ? complain(options, word, "options are written in full, such as --help")
                         : read_argument(options, word);
@@ -352,8 +350,8 @@ static bool shown(struct tn__cmd_options *options, int argc, char **argv)
     const struct tn__cmd_command *command = NULL;
     for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
         for (size_t i = 0; command == NULL && i < program->commands_count; i++) {
-            command = strcmp(program->commands[i].name, argv[at]) == 0 ? &program->commands[i]
-                                                                        : NULL;
+            command =
+                strcmp(program->commands[i].name, argv[at]) == 0 ? &program->commands[i] : NULL;
         }
     }
     for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
@@ -409,8 +407,8 @@ int tn__cmd_options_complain(const struct tn__cmd_options *options)
     return TN_CMD_USAGE;
 }
 
-static const struct tn__cmd_value *value_of(const struct tn__cmd_options *options,
-                                            const char *name, const struct tn__cmd_option **option)
+static const struct tn__cmd_value *value_of(const struct tn__cmd_options *options, const char *name,
+                                            const struct tn__cmd_option **option)
 {
     size_t index = tn__cmd_options_find(options, name);
     tn_assert(index < options->program->options_count);

@@ -48,10 +48,10 @@ struct tn__cmd_option {
     const char *fallback; /* NULL: none */
     const char *help;     /* one line or more, cut by \n */
     enum tn__cmd_kind kind;
-    bool repeats;          /* may stand several times; in the environment cut at white space */
-    uint32_t commands;     /* bits of the commands that know it; 0: all */
-    uint64_t least;        /* of a number or duration */
-    uint64_t most;         /* 0: no bound */
+    bool repeats;      /* may stand several times; in the environment cut at white space */
+    uint32_t commands; /* bits of the commands that know it; 0: all */
+    uint64_t least;    /* of a number or duration */
+    uint64_t most;     /* 0: no bound */
     const char *choices;
 };
 

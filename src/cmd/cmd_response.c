@@ -171,8 +171,8 @@ static void take_line_end(struct tn__response *response, char c)
     }
 }
 
-static size_t take_body(struct tn__response *response, const char *bytes, size_t length,
-                        char *body, size_t room)
+static size_t take_body(struct tn__response *response, const char *bytes, size_t length, char *body,
+                        size_t room)
 {
     size_t count = length < room ? length : room;
     if (response->state != TN_RESPONSE_TO_END && count > response->remaining) {
@@ -182,8 +182,8 @@ static size_t take_body(struct tn__response *response, const char *bytes, size_t
     if (response->state != TN_RESPONSE_TO_END) {
         response->remaining -= count;
         if (response->remaining == 0) {
-            response->state = response->state == TN_RESPONSE_CHUNK ? TN_RESPONSE_CHUNK_END
-                                                                   : TN_RESPONSE_DONE;
+            response->state =
+                response->state == TN_RESPONSE_CHUNK ? TN_RESPONSE_CHUNK_END : TN_RESPONSE_DONE;
         }
     }
     return count;

@@ -10,55 +10,110 @@
 #define NAMES_MAX_DEFAULT "65536"
 
 static const struct tn__cmd_option option_table[] = {
-    {.name = "name", .argument = "NAME", .fallback = "default", .kind = TN_CMD_WORD,
+    {.name = "name",
+     .argument = "NAME",
+     .fallback = "default",
+     .kind = TN_CMD_WORD,
      .help = "this member's name"},
-    {.name = "cluster", .argument = "NAME", .fallback = "tenure", .kind = TN_CMD_WORD,
+    {.name = "cluster",
+     .argument = "NAME",
+     .fallback = "tenure",
+     .kind = TN_CMD_WORD,
      .help = "the cell's name; members of differing cells\nrefuse each other"},
-    {.name = "peers", .argument = "NAME=HOST:PORT,...", .kind = TN_CMD_PEER, .repeats = true,
-     .help = "all members, this one included, and where they\nlisten for each other [a cell of one]"},
-    {.name = "bootstrap", .kind = TN_CMD_SWITCH,
+    {.name = "peers",
+     .argument = "NAME=HOST:PORT,...",
+     .kind = TN_CMD_PEER,
+     .repeats = true,
+     .help =
+         "all members, this one included, and where they\nlisten for each other [a cell of one]"},
+    {.name = "bootstrap",
+     .kind = TN_CMD_SWITCH,
      .help = "at the very first start of a member of several:\nan empty data directory may vote"},
-    {.name = "data-dir", .argument = "DIR", .kind = TN_CMD_TEXT,
+    {.name = "data-dir",
+     .argument = "DIR",
+     .kind = TN_CMD_TEXT,
      .help = "where the durable words are; is created\n[./NAME.tenure]"},
-    {.name = "diskless", .kind = TN_CMD_SWITCH,
-     .help = "no data directory, and no fencing tokens"},
-    {.name = "listen-client", .argument = "HOST:PORT", .fallback = "127.0.0.1:2379",
-     .kind = TN_CMD_LISTEN, .help = "where clients are answered"},
-    {.name = "listen-peer", .argument = "HOST:PORT", .kind = TN_CMD_LISTEN,
+    {.name = "diskless", .kind = TN_CMD_SWITCH, .help = "no data directory, and no fencing tokens"},
+    {.name = "listen-client",
+     .argument = "HOST:PORT",
+     .fallback = "127.0.0.1:2379",
+     .kind = TN_CMD_LISTEN,
+     .help = "where clients are answered"},
+    {.name = "listen-peer",
+     .argument = "HOST:PORT",
+     .kind = TN_CMD_LISTEN,
      .help = "where members are answered [this member's\naddress in --peers]"},
-    {.name = "advertise-client", .argument = "URL", .kind = TN_CMD_TEXT,
+    {.name = "advertise-client",
+     .argument = "URL",
+     .kind = TN_CMD_TEXT,
      .help = "where clients find this node, told to members\n[made from --listen-client]"},
-    {.name = "lease", .argument = "DURATION", .kind = TN_CMD_DURATION, .least = TN_DURATION_NS_MIN,
+    {.name = "lease",
+     .argument = "DURATION",
+     .kind = TN_CMD_DURATION,
+     .least = TN_DURATION_NS_MIN,
      .most = TN_DURATION_NS_MAX,
      .help = "how long a lease of the first table lasts;\nequal at all members [10s]"},
-    {.name = "table", .argument = "NAME=D_P[,D_A[,D_Q]]", .kind = TN_CMD_TABLE, .repeats = true,
+    {.name = "table",
+     .argument = "NAME=D_P[,D_A[,D_Q]]",
+     .kind = TN_CMD_TABLE,
+     .repeats = true,
      .help = "a lease table and its durations: owner, acceptor,\nsilence after a restart; may be "
              "repeated, equal at\nall members [names=10s and leader=1s]"},
-    {.name = "names-max", .argument = "N", .fallback = NAMES_MAX_DEFAULT, .kind = TN_CMD_NUMBER,
-     .least = 1, .most = TN_NAMES_MAX, .help = "names alive at once, in each table"},
-    {.name = "drift-ppm", .argument = "N", .fallback = "500", .kind = TN_CMD_NUMBER,
+    {.name = "names-max",
+     .argument = "N",
+     .fallback = NAMES_MAX_DEFAULT,
+     .kind = TN_CMD_NUMBER,
+     .least = 1,
+     .most = TN_NAMES_MAX,
+     .help = "names alive at once, in each table"},
+    {.name = "drift-ppm",
+     .argument = "N",
+     .fallback = "500",
+     .kind = TN_CMD_NUMBER,
      .most = TN_DRIFT_PPM_MAX,
      .help = "the largest error of a clock's rate, in parts\nper million; equal at all members"},
-    {.name = "want", .argument = "LEASE", .kind = TN_CMD_TEXT, .repeats = true,
+    {.name = "want",
+     .argument = "LEASE",
+     .kind = TN_CMD_TEXT,
+     .repeats = true,
      .help = "this node itself competes for that name of the\nfirst table; may be repeated"},
-    {.name = "peer-ca", .argument = "FILE", .kind = TN_CMD_TEXT,
+    {.name = "peer-ca",
+     .argument = "FILE",
+     .kind = TN_CMD_TEXT,
      .help = "PEM: who vouches for the members"},
-    {.name = "peer-cert", .argument = "FILE", .kind = TN_CMD_TEXT,
+    {.name = "peer-cert",
+     .argument = "FILE",
+     .kind = TN_CMD_TEXT,
      .help = "PEM: this member's certificate"},
     {.name = "peer-key", .argument = "FILE", .kind = TN_CMD_TEXT, .help = "PEM: its key"},
-    {.name = "client-ca", .argument = "FILE", .kind = TN_CMD_TEXT,
+    {.name = "client-ca",
+     .argument = "FILE",
+     .kind = TN_CMD_TEXT,
      .help = "PEM: who vouches for the clients"},
-    {.name = "client-cert", .argument = "FILE", .kind = TN_CMD_TEXT,
+    {.name = "client-cert",
+     .argument = "FILE",
+     .kind = TN_CMD_TEXT,
      .help = "PEM: the certificate shown to clients"},
     {.name = "client-key", .argument = "FILE", .kind = TN_CMD_TEXT, .help = "PEM: its key"},
-    {.name = "insecure", .kind = TN_CMD_SWITCH,
+    {.name = "insecure",
+     .kind = TN_CMD_SWITCH,
      .help = "allow connections without TLS beyond loopback"},
-    {.name = "config-file", .argument = "FILE", .kind = TN_CMD_TEXT,
+    {.name = "config-file",
+     .argument = "FILE",
+     .kind = TN_CMD_TEXT,
      .help = "YAML with the names of these options as keys"},
-    {.name = "log-format", .argument = "text|json", .fallback = "text", .kind = TN_CMD_CHOICE,
-     .choices = "text|json", .help = "how lines of the log look"},
-    {.name = "log-level", .argument = "LEVEL", .fallback = "info", .kind = TN_CMD_CHOICE,
-     .choices = "error|warning|info|debug", .help = "error, warning, info or debug"},
+    {.name = "log-format",
+     .argument = "text|json",
+     .fallback = "text",
+     .kind = TN_CMD_CHOICE,
+     .choices = "text|json",
+     .help = "how lines of the log look"},
+    {.name = "log-level",
+     .argument = "LEVEL",
+     .fallback = "info",
+     .kind = TN_CMD_CHOICE,
+     .choices = "error|warning|info|debug",
+     .help = "error, warning, info or debug"},
 };
 
 const struct tn__cmd_program tn__daemon_program = {
@@ -88,8 +143,9 @@ static bool read_members(struct tn__daemon_config *config, const struct tn__cmd_
         for (uint32_t i = 0; i < count; i++) {
             bool same_name = strcmp(config->peers[i].name, config->peers[count].name) == 0;
             if (same_name || strcmp(config->peers[i].address, config->peers[count].address) == 0) {
-                snprintf(why, why_size, "--peers: %s stands twice; each member has a name and an "
-                                        "address of its own",
+                snprintf(why, why_size,
+                         "--peers: %s stands twice; each member has a name and an "
+                         "address of its own",
                          same_name ? config->peers[count].name : config->peers[count].address);
                 return false;
             }
@@ -132,8 +188,9 @@ static bool read_tables(struct tn__daemon_config *config, const struct tn__cmd_o
         config->tables[count].options = config->table_texts[count].durations;
     }
     if (count > 0 && tn__cmd_given(options, "lease")) {
-        snprintf(why, why_size, "--lease: stands for the first of the usual tables; with --table, "
-                                "write its duration there");
+        snprintf(why, why_size,
+                 "--lease: stands for the first of the usual tables; with --table, "
+                 "write its duration there");
         return false;
     }
     if (count == 0) {
@@ -219,10 +276,9 @@ static bool read_data_dir(struct tn__daemon_config *config, const struct tn__cmd
         config->node.data_dir = NULL;
         return true;
     }
-    int length = given != NULL
-                     ? snprintf(config->data_dir, sizeof(config->data_dir), "%s", given)
-                     : snprintf(config->data_dir, sizeof(config->data_dir), "%s.tenure",
-                                config->node.name);
+    int length = given != NULL ? snprintf(config->data_dir, sizeof(config->data_dir), "%s", given)
+                               : snprintf(config->data_dir, sizeof(config->data_dir), "%s.tenure",
+                                          config->node.name);
     if (length >= (int)sizeof(config->data_dir)) {
         snprintf(why, why_size, "--data-dir: this path is too long");
         return false;

@@ -21,10 +21,14 @@ static bool wants_json(int argc, char **argv)
 static int run(struct tn__tool *tool)
 {
     static int (*const commands[])(struct tn__tool *) = {
-        [TN_TOOL_STATUS] = tn__tool_status,       [TN_TOOL_LEASES] = tn__tool_leases,
-        [TN_TOOL_WHO] = tn__tool_who,             [TN_TOOL_WATCH] = tn__tool_watch,
-        [TN_TOOL_ACQUIRE] = tn__tool_acquire,     [TN_TOOL_RELEASE] = tn__tool_release,
-        [TN_TOOL_HAND_OVER] = tn__tool_hand_over, [TN_TOOL_HOLD] = tn__tool_hold,
+        [TN_TOOL_STATUS] = tn__tool_status,
+        [TN_TOOL_LEASES] = tn__tool_leases,
+        [TN_TOOL_WHO] = tn__tool_who,
+        [TN_TOOL_WATCH] = tn__tool_watch,
+        [TN_TOOL_ACQUIRE] = tn__tool_acquire,
+        [TN_TOOL_RELEASE] = tn__tool_release,
+        [TN_TOOL_HAND_OVER] = tn__tool_hand_over,
+        [TN_TOOL_HOLD] = tn__tool_hold,
         [TN_TOOL_TOP] = tn__tool_top,
     };
     size_t command = (size_t)(tool->options.command - tn__tool_program.commands);

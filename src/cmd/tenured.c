@@ -50,8 +50,8 @@ static bool want_names(struct daemon *daemon)
     const struct tn_node_lease_options wanted = {.on_change = on_change, .data = daemon};
     for (uint32_t i = 0; tn__cmd_item(&daemon->options, "want", i, name, sizeof(name)); i++) {
         struct tn_node_lease *lease;
-        int status = tn_node_lease_open(daemon->node, daemon->config.tables[0].name, name, &wanted,
-                                        &lease);
+        int status =
+            tn_node_lease_open(daemon->node, daemon->config.tables[0].name, name, &wanted, &lease);
         if (status != TN_OK) {
             tn__cmd_log_format(&daemon->log, TN_LOG_ERROR, "--want: %s: %s", name,
                                tn_strerror(status));
@@ -86,12 +86,11 @@ static int run(struct daemon *daemon)
         tn__cmd_log(&daemon->log, TN_LOG_ERROR, why[0] != '\0' ? why : tn_strerror(status));
         return status == TN_ERROR_INVALID ? TN_CMD_USAGE : TN_CMD_FAILED;
     }
-    tn__cmd_log_format(&daemon->log, TN_LOG_INFO,
-                       "tenured %s: member %s of cell %s; clients at %s; %s%s", tn_version(),
-                       options->name, options->cluster, options->listen_client,
-                       options->data_dir == NULL ? "no data directory: no fencing tokens"
-                                                 : "durable words in ",
-                       options->data_dir == NULL ? "" : options->data_dir);
+    tn__cmd_log_format(
+        &daemon->log, TN_LOG_INFO, "tenured %s: member %s of cell %s; clients at %s; %s%s",
+        tn_version(), options->name, options->cluster, options->listen_client,
+        options->data_dir == NULL ? "no data directory: no fencing tokens" : "durable words in ",
+        options->data_dir == NULL ? "" : options->data_dir);
     status = TN_CMD_FAILED;
     if (want_names(daemon)) {
         int number = wait_for_the_end(&ends);

@@ -60,7 +60,8 @@ void tn__tool_close(struct tn__tool *tool);
 int tn__tool_fail(const struct tn__tool *tool, int status, const char *error, const char *message,
                   json_t *details);
 
-/* The same for an answer that is an error of the API; chooses the status. Takes the answer's JSON. */
+/* The same for an answer that is an error of the API; chooses the status. Takes the answer's JSON.
+ */
 int tn__tool_refused(const struct tn__tool *tool, struct tn__tool_answer *answer);
 
 /* Print an object as one line. Takes it over. */

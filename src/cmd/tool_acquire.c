@@ -43,8 +43,8 @@ static int keep(struct tn__keeper *keeper, int signals, const char *name)
         tn__keeper_listen(keeper);
         tn_time now = tn__clock_now();
         if (keeper->state == TN_KEEPER_LOST || now >= keeper->deadline) {
-            const char *why = keeper->state == TN_KEEPER_LOST ? keeper->why
-                                                              : "it could not be renewed in time";
+            const char *why =
+                keeper->state == TN_KEEPER_LOST ? keeper->why : "it could not be renewed in time";
             char message[400];
             snprintf(message, sizeof(message), "%s is lost: %s", name, why);
             return tn__tool_fail(tool, TN_TOOL_LOST, "lost", message, NULL);
@@ -77,8 +77,8 @@ static int acquire_once(struct tn__tool *tool, const char *name)
     struct tn__tool_answer answer;
     int status = TN_CMD_FAILED;
     tn_time wait = tn__cmd_duration(options, "wait");
-    json_t *body = json_pack("{s:s, s:I}", "name", name, "wait_ms",
-                             (json_int_t)(wait / TN_MILLISECOND));
+    json_t *body =
+        json_pack("{s:s, s:I}", "name", name, "wait_ms", (json_int_t)(wait / TN_MILLISECOND));
     static const char *const texts[] = {"table", "label"};
     for (size_t i = 0; i < 2; i++) {
         if (tn__cmd_text(options, texts[i]) != NULL) {

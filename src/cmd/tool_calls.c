@@ -55,8 +55,8 @@ int tn__tool_fail(const struct tn__tool *tool, int status, const char *error, co
 {
     fprintf(stderr, "tenure: %s\n", message);
     if (tool->json) {
-        json_t *object = json_pack("{s:s, s:s, s:i}", "error", error, "message", message, "status",
-                                   status);
+        json_t *object =
+            json_pack("{s:s, s:s, s:i}", "error", error, "message", message, "status", status);
         if (details != NULL) {
             json_object_update_missing(object, details);
         }
@@ -87,14 +87,15 @@ int tn__tool_refused(const struct tn__tool *tool, struct tn__tool_answer *answer
 {
     const char *error = tn__tool_text(answer->json, "error", "unknown");
     int status = strcmp(error, "held") == 0 || strcmp(error, "reserved") == 0 ? TN_TOOL_HELD
-                 : strcmp(error, "timeout") == 0                             ? TN_TOOL_TIMEOUT
-                 : strcmp(error, "bad_request") == 0                         ? TN_CMD_USAGE
-                                                                             : TN_CMD_FAILED;
+                 : strcmp(error, "timeout") == 0                              ? TN_TOOL_TIMEOUT
+                 : strcmp(error, "bad_request") == 0                          ? TN_CMD_USAGE
+                                                                              : TN_CMD_FAILED;
     char message[600];
     const char *owner = tn__tool_text(json_object_get(answer->json, "owner"), "name", NULL);
     snprintf(message, sizeof(message), "%.400s%s%.64s%s",
              tn__tool_text(answer->json, "message", "the node refused without a reason"),
-             owner == NULL ? "" : " (owner: ", owner == NULL ? "" : owner, owner == NULL ? "" : ")");
+             owner == NULL ? "" : " (owner: ", owner == NULL ? "" : owner,
+             owner == NULL ? "" : ")");
     char kept[64];
     snprintf(kept, sizeof(kept), "%s", error);
     json_t *details = answer->json;
@@ -121,8 +122,10 @@ int tn__tool_call_node(struct tn__http *node, const char *method, const char *pa
     if (!json_is_object(answer->json)) {
         json_decref(answer->json);
         answer->json = NULL;
-        snprintf(node->why, sizeof(node->why), "%s does not answer like a node of tenure: is it "
-                                               "the client port?", node->endpoint);
+        snprintf(node->why, sizeof(node->why),
+                 "%s does not answer like a node of tenure: is it "
+                 "the client port?",
+                 node->endpoint);
         return TN_ERROR_MALFORMED;
     }
     return TN_OK;

@@ -173,7 +173,8 @@ static void tell_guardian(struct hold *hold)
         fprintf(stderr, "tenure: %s: ending the command\n", hold->keeper.why);
         /* A lost lease leaves no time; one that is handed over leaves what was granted. */
         tn__guard_end(&hold->guard, hold->keeper.state == TN_KEEPER_LOST && half < kill_at(hold)
-                                        ? half : kill_at(hold));
+                                        ? half
+                                        : kill_at(hold));
     } else if (!hold->ending && hold->keeper.deadline > hold->told_deadline) {
         if (tn__guard_extend(&hold->guard, term_at(hold), kill_at(hold))) {
             hold->told_deadline = hold->keeper.deadline;
@@ -198,8 +199,8 @@ static void loop(struct hold *hold)
             kill(-hold->guard.group, SIGKILL);
             end = now + SECOND_GUARD_NS;
         }
-        tn_time next = hold->ending || now >= term_at(hold) || hold->renew_at > end
-                           ? end : hold->renew_at;
+        tn_time next =
+            hold->ending || now >= term_at(hold) || hold->renew_at > end ? end : hold->renew_at;
         tn_time wait = next > now ? (next - now) / TN_MILLISECOND + 1 : 0;
         struct pollfd fds[2] = {{.fd = hold->guard.reports, .events = POLLIN},
                                 {.fd = hold->keeper.session.socket, .events = POLLIN}};

@@ -24,7 +24,7 @@
 /* How a session's wait for the name went. */
 enum outcome {
     GRANTED,
-    REFUSED, /* the command's status stands in `status`, the complaint is made */
+    REFUSED,  /* the command's status stands in `status`, the complaint is made */
     TRY_NEXT, /* this node did not serve: keeper->why */
 };
 
@@ -46,8 +46,8 @@ static void take_grant(struct tn__keeper *keeper, const json_t *line, tn_time se
 static json_t *acquire_body(const struct tn__tool *tool, const char *name, int64_t wait_ms)
 {
     const struct tn__cmd_options *options = &tool->options;
-    json_t *body = json_pack("{s:s, s:b, s:I}", "name", name, "session", 1, "wait_ms",
-                             (json_int_t)wait_ms);
+    json_t *body =
+        json_pack("{s:s, s:b, s:I}", "name", name, "session", 1, "wait_ms", (json_int_t)wait_ms);
     if (tn__cmd_text(options, "table") != NULL) {
         json_object_set_new(body, "table", json_string(tn__cmd_text(options, "table")));
     }
@@ -55,9 +55,9 @@ static json_t *acquire_body(const struct tn__tool *tool, const char *name, int64
         json_object_set_new(body, "label", json_string(tn__cmd_text(options, "label")));
     }
     if (tn__cmd_given(options, "ttl")) {
-        json_object_set_new(body, "ttl_ms",
-                            json_integer((json_int_t)(tn__cmd_duration(options, "ttl") /
-                                                      TN_MILLISECOND)));
+        json_object_set_new(
+            body, "ttl_ms",
+            json_integer((json_int_t)(tn__cmd_duration(options, "ttl") / TN_MILLISECOND)));
     }
     if (tn__cmd_given(options, "priority")) {
         json_object_set_new(body, "priority",
@@ -74,9 +74,8 @@ static enum outcome read_refusal(struct tn__keeper *keeper, const struct tn__htt
     struct tn__tool_answer answer = {.status = head->status};
     tn_time deadline = tn__clock_now() + keeper->tool->timeout;
     size_t length = 0;
-    while (length + 1 < sizeof(line) &&
-           tn__http_line(&keeper->session, line + length, sizeof(line) - length, deadline) ==
-               TN_OK) {
+    while (length + 1 < sizeof(line) && tn__http_line(&keeper->session, line + length,
+                                                      sizeof(line) - length, deadline) == TN_OK) {
         length = strlen(line);
     }
     if (length == 0) { /* the body need not end a line */
@@ -100,8 +99,8 @@ static enum outcome read_queue(struct tn__keeper *keeper, tn_time sent, tn_time 
     char text[8192];
     for (;;) {
         tn_time silence = tn__clock_now() + SILENCE_NS;
-        int result = tn__http_line(&keeper->session, text, sizeof(text),
-                                   silence < until ? silence : until);
+        int result =
+            tn__http_line(&keeper->session, text, sizeof(text), silence < until ? silence : until);
         if (result == TN_ERROR_TIMEOUT && tn__clock_now() >= until) {
             *status = tn__tool_fail(keeper->tool, TN_TOOL_TIMEOUT, "timeout",
                                     "the name was not free in time", NULL);

@@ -30,8 +30,8 @@ struct tn__keeper {
     char why[256]; /* it is lost or ending */
 };
 
-/* Wait for the name as --wait says. TN_CMD_DONE: held; else the command's status, after a complaint.
- * tn__keeper_close() follows in either case. */
+/* Wait for the name as --wait says. TN_CMD_DONE: held; else the command's status, after a
+ * complaint. tn__keeper_close() follows in either case. */
 int tn__keeper_acquire(struct tn__keeper *keeper, struct tn__tool *tool, const char *name);
 
 /* Extend. Cut short by `wake` (a descriptor, or -1) and at `until`. True if the deadline moved. */

@@ -91,10 +91,9 @@ void tn__screen_draw(const struct tn__top *top)
         printf("  %8.2f s  %s\x1b[K\n",
                (double)(top->events[i].at - top->started) / (double)TN_SECOND, top->events[i].text);
     }
-    printf("\x1b[K\n  %sq quit\x1b[K\n\x1b[J",
-           tn__cmd_given(&top->tool->options, "control")
-               ? "k kill the owner   r restart who is gone   "
-               : "");
+    printf("\x1b[K\n  %sq quit\x1b[K\n\x1b[J", tn__cmd_given(&top->tool->options, "control")
+                                                   ? "k kill the owner   r restart who is gone   "
+                                                   : "");
     fflush(stdout);
 }
 

@@ -36,17 +36,18 @@ static void show_node(const json_t *node)
     if (silent > 0) {
         printf("  does not vote yet: %lld ms more of silence after its start\n", (long long)silent);
     }
-    json_array_foreach (members, i, item) {
+    json_array_foreach(members, i, item)
+    {
         printf("  member %-16s %-24s %s\n", tn__tool_text(item, "name", "?"),
                tn__tool_text(item, "address", "?"),
                tn__tool_flag(item, "self")        ? "this node"
                : tn__tool_flag(item, "connected") ? "connected"
                                                   : "not connected");
     }
-    json_array_foreach (tables, i, item) {
+    json_array_foreach(tables, i, item)
+    {
         printf("  table  %-16s lease %lld ms, renewed after %lld ms\n",
-               tn__tool_text(item, "name", "?"),
-               (long long)tn__tool_number(item, "proposer_ms", 0),
+               tn__tool_text(item, "name", "?"), (long long)tn__tool_number(item, "proposer_ms", 0),
                (long long)tn__tool_number(item, "renew_ms", 0));
     }
     printf("  names  %lld known, %lld owned here; clients: %lld holding, %lld waiting\n",
@@ -99,7 +100,9 @@ static void show_lease(const json_t *lease)
            tn__tool_text(lease, "state", "?"),
            tn__tool_text(json_object_get(lease, "owner"), "name", "-"),
            tn__tool_text(lease, "token_text", "-"), remaining, label,
-           holder == NULL ? "" : *label == '\0' ? "a client at " : " at ",
+           holder == NULL   ? ""
+           : *label == '\0' ? "a client at "
+                            : " at ",
            tn__tool_text(holder, "address", ""));
 }
 
@@ -129,7 +132,8 @@ int tn__tool_leases(struct tn__tool *tool)
             break;
         }
         const json_t *page = json_object_get(answer.json, "leases");
-        json_array_foreach (page, i, lease) {
+        json_array_foreach(page, i, lease)
+        {
             if (!tool->json) {
                 show_lease(lease);
             }
@@ -264,15 +268,15 @@ int tn__tool_watch(struct tn__tool *tool)
     char *line = node == NULL ? NULL : malloc(TN_HTTP_LINE_BYTES_MAX);
     while (line != NULL) {
         tn_time silence = tn__clock_now() + SILENCE_NS;
-        int result = tn__http_line(node, line, TN_HTTP_LINE_BYTES_MAX, end < silence ? end : silence);
+        int result =
+            tn__http_line(node, line, TN_HTTP_LINE_BYTES_MAX, end < silence ? end : silence);
         if (result == TN_ERROR_TIMEOUT && tn__clock_now() >= end) {
             break;
         }
         if (result != TN_OK) {
-            status = tn__tool_fail(tool, TN_CMD_FAILED, "ended",
-                                   result == TN_ERROR_NOT_FOUND ? "the node ended the watch"
-                                                                : node->why,
-                                   NULL);
+            status = tn__tool_fail(
+                tool, TN_CMD_FAILED, "ended",
+                result == TN_ERROR_NOT_FOUND ? "the node ended the watch" : node->why, NULL);
             break;
         }
         show_change(tool, line);

@@ -1,7 +1,8 @@
 /* top [NAME]: members and the owner of a name, live on a terminal, else one line an event.
  *
  * Each round asks every endpoint for its status and for the name; events are the differences
- * between rounds. An owner is who says so of itself (certain); what others say is shown as a hint. */
+ * between rounds. An owner is who says so of itself (certain); what others say is shown as a hint.
+ */
 #define _GNU_SOURCE
 #include "cmd/tool_top.h"
 
@@ -57,12 +58,14 @@ static void read_status(struct tn__top *top, struct tn__top_node *node, const js
     node->named = true;
     node->silent_ms = tn__tool_number(status, "quarantine_ms", 0);
     node->members = node->connected = 0;
-    json_array_foreach (json_object_get(status, "members"), i, item) {
+    json_array_foreach(json_object_get(status, "members"), i, item)
+    {
         node->members++;
         node->connected += tn__tool_flag(item, "connected") || tn__tool_flag(item, "self");
     }
     const char *table = tn__cmd_text(&top->tool->options, "table");
-    json_array_foreach (json_object_get(status, "tables"), i, item) {
+    json_array_foreach(json_object_get(status, "tables"), i, item)
+    {
         if (table == NULL ? i == 0 : strcmp(tn__tool_text(item, "name", ""), table) == 0) {
             top->lease_ms = tn__tool_number(item, "proposer_ms", 0);
         }
@@ -87,8 +90,8 @@ static void ask_node(struct tn__top *top, uint32_t index, const char *who)
     bool first = !node->asked;
     node->asked = true;
     node->owns = false;
-    int result = tn__tool_call_node(http, "GET", "/v1/status", NULL, tn__clock_now() + ANSWER_NS,
-                                    &answer);
+    int result =
+        tn__tool_call_node(http, "GET", "/v1/status", NULL, tn__clock_now() + ANSWER_NS, &answer);
     node->reachable = result == TN_OK && answer.status == 200;
     if (node->reachable) {
         read_status(top, node, answer.json);
@@ -115,7 +118,8 @@ static void tell_owner(struct tn__top *top)
         if (!node->owns) {
             continue;
         }
-        /* The rounds ask one node after the other: only a former owner may be seen with a new one. */
+        /* The rounds ask one node after the other: only a former owner may be seen with a new one.
+         */
         if (owner == NULL || node->token > owner->token) {
             owner = node;
         }
@@ -230,8 +234,8 @@ int tn__tool_top(struct tn__tool *tool)
         tn__screen_close();
     }
     if (tool->json) {
-        tn__tool_print(json_pack("{s:I, s:s, s:I}", "events", (json_int_t)top->events_total, "owner",
-                                 top->owner, "token", (json_int_t)top->token));
+        tn__tool_print(json_pack("{s:I, s:s, s:I}", "events", (json_int_t)top->events_total,
+                                 "owner", top->owner, "token", (json_int_t)top->token));
     }
     free(top);
     return status;

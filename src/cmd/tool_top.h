@@ -17,7 +17,7 @@ struct tn__top_node {
     int64_t remaining_ms;
     uint64_t token;
     uint32_t members;
-    uint32_t connected; /* itself included */
+    uint32_t connected;                      /* itself included */
     char hint[TN_MEMBER_NAME_BYTES_MAX + 1]; /* who it thinks owns the name */
 };
 
@@ -36,8 +36,8 @@ struct tn__top {
     uint64_t events_total;
     char owner[TN_MEMBER_NAME_BYTES_MAX + 1]; /* the last that was told; empty: nobody */
     uint64_t token;
-    tn_time lost_at;   /* when the owner was last seen before nobody was */
-    int64_t lease_ms;  /* of the table, for the bar */
+    tn_time lost_at;  /* when the owner was last seen before nobody was */
+    int64_t lease_ms; /* of the table, for the bar */
     bool on_terminal;
 };
 

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd_guard.h"
+#include "cmd/cmd_guard_process.h"
 #include "os/clock.h"
 
 #define PATIENCE_NS (20 * TN_SECOND)
@@ -226,8 +227,8 @@ static void passes_signals_on_to_the_whole_group(void **state)
     char path[256];
     char script[768];
     name_file(path, sizeof(path));
-    snprintf(script, sizeof(script), "trap 'exit 9' USR1; echo $$ > %s; while :; do sleep 0.02; done",
-             path);
+    snprintf(script, sizeof(script),
+             "trap 'exit 9' USR1; echo $$ > %s; while :; do sleep 0.02; done", path);
     open_guard(&guard, script);
     start(&guard, LONG_NS, LONG_NS);
     assert_true(read_pid(path) > 0);

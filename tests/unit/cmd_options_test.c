@@ -17,38 +17,74 @@
 #include "cmd/cmd_options.h"
 
 static const struct tn__cmd_option option_table[] = {
-    {.name = "name", .argument = "NAME", .fallback = "default", .help = "a name",
+    {.name = "name",
+     .argument = "NAME",
+     .fallback = "default",
+     .help = "a name",
      .kind = TN_CMD_WORD},
-    {.name = "lease", .argument = "DURATION", .fallback = "10s", .help = "a\nduration",
-     .kind = TN_CMD_DURATION, .least = TN_MILLISECOND, .most = 86400 * TN_SECOND},
-    {.name = "peers", .argument = "NAME=HOST:PORT,...", .help = "peers", .kind = TN_CMD_PEER,
+    {.name = "lease",
+     .argument = "DURATION",
+     .fallback = "10s",
+     .help = "a\nduration",
+     .kind = TN_CMD_DURATION,
+     .least = TN_MILLISECOND,
+     .most = 86400 * TN_SECOND},
+    {.name = "peers",
+     .argument = "NAME=HOST:PORT,...",
+     .help = "peers",
+     .kind = TN_CMD_PEER,
      .repeats = true},
-    {.name = "table", .argument = "NAME=D", .help = "tables", .kind = TN_CMD_TABLE,
+    {.name = "table",
+     .argument = "NAME=D",
+     .help = "tables",
+     .kind = TN_CMD_TABLE,
      .repeats = true},
     {.name = "diskless", .help = "no disk", .kind = TN_CMD_SWITCH},
-    {.name = "drift-ppm", .argument = "N", .fallback = "500", .help = "drift",
-     .kind = TN_CMD_NUMBER, .most = 333333},
-    {.name = "log-format", .argument = "text|json", .fallback = "text", .help = "format",
-     .kind = TN_CMD_CHOICE, .choices = "text|json"},
+    {.name = "drift-ppm",
+     .argument = "N",
+     .fallback = "500",
+     .help = "drift",
+     .kind = TN_CMD_NUMBER,
+     .most = 333333},
+    {.name = "log-format",
+     .argument = "text|json",
+     .fallback = "text",
+     .help = "format",
+     .kind = TN_CMD_CHOICE,
+     .choices = "text|json"},
     {.name = "config-file", .argument = "FILE", .help = "file", .kind = TN_CMD_TEXT},
-    {.name = "margin", .argument = "DURATION", .help = "of hold only", .kind = TN_CMD_DURATION,
+    {.name = "margin",
+     .argument = "DURATION",
+     .help = "of hold only",
+     .kind = TN_CMD_DURATION,
      .commands = 2},
 };
 
 static const struct tn__cmd_program plain = {
-    .name = "demo", .summary = "a program", .environment = "DEMO_",
-    .options = option_table, .options_count = sizeof(option_table) / sizeof(option_table[0]) - 1};
+    .name = "demo",
+    .summary = "a program",
+    .environment = "DEMO_",
+    .options = option_table,
+    .options_count = sizeof(option_table) / sizeof(option_table[0]) - 1};
 
 static const struct tn__cmd_command command_table[] = {
     {.name = "who", .arguments = "NAME", .help = "who", .arguments_min = 1, .arguments_max = 1},
-    {.name = "hold", .arguments = "NAME -- COMMAND...", .help = "hold", .arguments_min = 1,
-     .arguments_max = 1, .rest = true},
+    {.name = "hold",
+     .arguments = "NAME -- COMMAND...",
+     .help = "hold",
+     .arguments_min = 1,
+     .arguments_max = 1,
+     .rest = true},
 };
 
-static const struct tn__cmd_program with_commands = {
-    .name = "demo", .summary = "a program", .environment = "DEMO_",
-    .options = option_table, .options_count = sizeof(option_table) / sizeof(option_table[0]),
-    .commands = command_table, .commands_count = 2};
+static const struct tn__cmd_program with_commands = {.name = "demo",
+                                                     .summary = "a program",
+                                                     .environment = "DEMO_",
+                                                     .options = option_table,
+                                                     .options_count = sizeof(option_table) /
+                                                                      sizeof(option_table[0]),
+                                                     .commands = command_table,
+                                                     .commands_count = 2};
 
 static struct tn__cmd_options options;
 

@@ -44,9 +44,20 @@ static void reads_durations(void **state)
 static void refuses_what_is_no_duration(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"",     "5",    "s",     "-1s",        "1 s",
-                                        "1ss",  "1.s",  ".5s",   "1.2.3s",     "1sec",
-                                        "0x1s", "1e3s", "fast",  "99999999999999999d",
+    static const char *const cases[] = {"",
+                                        "5",
+                                        "s",
+                                        "-1s",
+                                        "1 s",
+                                        "1ss",
+                                        "1.s",
+                                        ".5s",
+                                        "1.2.3s",
+                                        "1sec",
+                                        "0x1s",
+                                        "1e3s",
+                                        "fast",
+                                        "99999999999999999d",
                                         "1000000000000000000000s"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char why[TN_CMD_WHY_BYTES] = "";
@@ -95,10 +106,9 @@ static void reads_addresses(void **state)
 static void refuses_what_is_no_address(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"",         "localhost", ":2379",       "::1:2379",
-                                        "[::1]",    "[::1:2379", "a:65536",     "a:-1",
-                                        "a:b",      "a:0",       "a b:1",       "http://a:1",
-                                        "a:1/path", "user@a:1",  "a=b:1"};
+    static const char *const cases[] = {"",          "localhost",  ":2379",    "::1:2379", "[::1]",
+                                        "[::1:2379", "a:65536",    "a:-1",     "a:b",      "a:0",
+                                        "a b:1",     "http://a:1", "a:1/path", "user@a:1", "a=b:1"};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char why[TN_CMD_WHY_BYTES] = "";
         struct tn__cmd_address address;

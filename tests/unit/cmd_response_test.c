@@ -23,8 +23,8 @@ static size_t feed(const char *text, size_t piece)
     body_bytes = 0;
     while (taken < length) {
         size_t count = length - taken < piece ? length - taken : piece;
-        size_t now = tn__response_feed(&response, text + taken, count, body, sizeof(body),
-                                       &body_bytes);
+        size_t now =
+            tn__response_feed(&response, text + taken, count, body, sizeof(body), &body_bytes);
         taken += now;
         if (now < count) {
             break;
