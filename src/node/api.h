@@ -140,11 +140,12 @@ struct tn__connection {
     bool dirty;    /* output is gathered */
     bool resume;   /* the request is over: take what is pending */
     bool consuming;
-    uint64_t holding; /* WAITING, SESSION: what it waits for or holds; 0: over */
-    tn_time at;       /* READING: of the first byte of the request, or the end of the last */
-    tn_time line_at;  /* streams: of the last line */
-    char *body;       /* of the request being read */
-    uint8_t *pending; /* bytes behind the request being served */
+    uint64_t holding;  /* WAITING, SESSION: what it waits for or holds; 0: over */
+    tn_time at;        /* READING: of the first byte of the request, or the end of the last */
+    tn_time line_at;   /* streams: of the last line */
+    const char *allow; /* 405: the method that the path serves */
+    char *body;        /* of the request being read */
+    uint8_t *pending;  /* bytes behind the request being served */
     size_t pending_length;
     struct tn__connection *next_dirty;
     struct tn__connection *next_dead;

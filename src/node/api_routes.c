@@ -326,13 +326,14 @@ void tn__api_json_token(json_t *object, uint64_t token)
 
 /* ---- Serving ----------------------------------------------------------------------------- */
 
+/* The route of a path and a method; `other` is one of the same path but another method, or NULL. */
 static const struct route *find_route(const struct tn__api_call *call, uint8_t method,
-                                      bool *path_exists)
+                                      const struct route **other)
 {
-    *path_exists = false;
+    *other = NULL;
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
         if (tn__http_target_is(&call->target, routes[i].path)) {
-            *path_exists = true;
+            *other = &routes[i];
             if (routes[i].method == method) {
                 return &routes[i];
             }
@@ -401,11 +402,12 @@ void tn__api_serve(struct tn__connection *connection, tn_time now)
         BAD(&call, "the request target must be a path, like /v1/status");
         return;
     }
-    bool path_exists;
-    const struct route *route = find_route(&call, request->method, &path_exists);
-    if (route == NULL && path_exists) {
-        tn__api_fail(connection, TN_API_ERROR_METHOD, NULL, "use the other method: %s",
-                     request->method == TN__HTTP_POST ? "GET" : "POST");
+    const struct route *other;
+    const struct route *route = find_route(&call, request->method, &other);
+    if (route == NULL && other != NULL) {
+        connection->allow = other->method == TN__HTTP_POST ? "POST" : "GET";
+        tn__api_fail(connection, TN_API_ERROR_METHOD, NULL, "use the method %s for %s",
+                     connection->allow, other->path);
         return;
     }
     if (route == NULL) {

@@ -104,12 +104,9 @@ void tn__api_answer_text(struct tn__connection *connection, uint16_t status, con
         .keep_alive = request->keep_alive && !connection->api->stopping,
         .minor = request->minor,
         .type = type,
-        .allow = NULL,
+        .allow = status == 405 ? connection->allow : NULL,
         .body_length = length,
     };
-    if (status == 405) {
-        response.allow = request->method == TN__HTTP_POST ? "GET" : "POST";
-    }
     char head[TN__HTTP_RESPONSE_HEAD_BYTES_MAX];
     append(connection, head, tn__http_response_head(&response, head, sizeof(head)));
     if (request->method != TN__HTTP_HEAD) {

@@ -76,6 +76,24 @@ static void bad_requests_are_refused_with_a_sentence(void **state)
     }
 }
 
+static void another_method_is_told_which_one_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method;
+        const char *target;
+        const char *fits;
+    } cases[] = {{"DELETE", "/v1/status", "GET"}, {"PUT", "/v1/acquire", "POST"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct http_answer answer =
+            http_call(client_port_of(0), cases[i].method, cases[i].target, NULL);
+        assert_int_equal(answer.status, 405);
+        assert_string_equal(answer.allow, cases[i].fits);
+        assert_non_null(strstr(json_text_of(answer.json, "message"), cases[i].fits));
+        http_answer_free(&answer);
+    }
+}
+
 static void names_and_labels_are_at_most_64_bytes(void **state)
 {
     (void)state;
@@ -243,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_ONE(bad_requests_are_refused_with_a_sentence),
+        WITH_ONE(another_method_is_told_which_one_fits),
         WITH_ONE(names_and_labels_are_at_most_64_bytes),
         WITH_ONE(what_is_too_large_is_refused_and_the_connection_ends),
         WITH_ONE(pipelined_requests_are_answered_in_order),

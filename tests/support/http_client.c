@@ -113,6 +113,7 @@ struct head {
     bool closes;
     bool chunked;
     size_t body_length;
+    char allow[16];
 };
 
 static struct head receive_head(struct http_client *client)
@@ -131,6 +132,10 @@ static struct head receive_head(struct http_client *client)
     if (field != NULL) {
         head.body_length = strtoul(field + strlen("\r\nContent-Length: "), NULL, 10);
     }
+    field = strcasestr(text, "\r\nAllow: ");
+    if (field != NULL) {
+        assert_int_equal(sscanf(field, "\r\nAllow: %15s", head.allow), 1);
+    }
     free(text);
     drop(client, length);
     return head;
@@ -148,6 +153,7 @@ struct http_answer http_receive(struct http_client *client)
     }
     struct http_answer answer = {
         .status = head.status, .closes = head.closes, .length = head.body_length};
+    memcpy(answer.allow, head.allow, sizeof(answer.allow));
     answer.text = strndup(client->bytes, head.body_length);
     assert_non_null(answer.text);
     answer.json = json_loadb(client->bytes, head.body_length, 0, NULL);

@@ -20,8 +20,9 @@ struct http_client {
 
 struct http_answer {
     int status;
-    bool closes; /* the node said that it closes */
-    char *text;  /* of the body, terminated; the caller's, http_answer_free() */
+    char allow[16]; /* the header Allow; "": none */
+    bool closes;    /* the node said that it closes */
+    char *text;     /* of the body, terminated; the caller's, http_answer_free() */
     size_t length;
     json_t *json; /* of the body; NULL if it is none */
 };
