@@ -33,7 +33,6 @@ enum tn__explore_lease_feature {
     TN_EXPLORE_ENDLESS = 1U << 12, /* no horizon: remaining times, ranks, ages */
     TN_EXPLORE_RATES = 1U << 13,   /* every node has a clock of its own */
     TN_EXPLORE_STALE = 1U << 14,   /* not ours: an acceptor's `now` may be one tick old (T1) */
-    TN_EXPLORE_MEMBERS = 1U << 15, /* F3: the acceptors change, 3, then 4, then 5 */
 };
 
 struct tn__explore_lease_config {

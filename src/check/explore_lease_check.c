@@ -26,8 +26,9 @@ static struct tn__explore_cluster open_state(const struct tn__explore_lease *lea
 static bool is_owner(const struct tn__explore_lease *lease,
                      const struct tn__explore_cluster *cluster, uint32_t proposer)
 {
-    uint8_t deadline = cluster->proposers[proposer].lease_deadline;
-    return deadline != 0 && tn__explore_proposer_now(lease, cluster, proposer) < deadline;
+    struct tn__lease_proposer cell = {.lease_deadline =
+                                          cluster->proposers[proposer].lease_deadline};
+    return tn__lease_proposer_holds(&cell, tn__explore_proposer_now(lease, cluster, proposer));
 }
 
 /* Does the acceptor keep others out until the owner stops? */
@@ -75,15 +76,21 @@ static const char *const flaw_names[TN_EXPLORE_FLAWS_END] = {
     [TN_EXPLORE_FLAW_RANKS] = "the layout: too many ballots at once",
 };
 
+bool tn__explore_flaw_counts(const struct tn__explore_lease *lease, uint8_t flaw)
+{
+    tn_assert(flaw < TN_EXPLORE_FLAWS_END);
+    return lease->invariant == NULL || flaw_names[flaw] == NULL ||
+           strcmp(lease->invariant, flaw_names[flaw]) == 0;
+}
+
 const char *tn__explore_lease_check(void *context, const void *state)
 {
     const struct tn__explore_lease *lease = context;
     struct tn__explore_cluster cluster = open_state(lease, state);
     tn_assert(cluster.flaw < TN_EXPLORE_FLAWS_END);
     const char *judged = lease->invariant;
-    const char *flaw = flaw_names[cluster.flaw];
-    if (flaw != NULL && (judged == NULL || strcmp(judged, flaw) == 0)) {
-        return flaw;
+    if (cluster.flaw != TN_EXPLORE_FLAW_NONE) {
+        return flaw_names[cluster.flaw];
     }
     uint32_t owners = 0;
     bool supported = true;
@@ -245,54 +252,91 @@ void tn__explore_lease_print_state(void *context, const void *state, struct tn__
     }
 }
 
+static void print_delivery(const struct tn__explore_lease *lease, uint32_t position,
+                           uint32_t variant, struct tn__text *text)
+{
+    const struct tn__explore_cluster none = {0};
+    uint32_t ballot = 0;
+    enum tn__explore_message message = tn__explore_message_at(lease, &none, position, &ballot);
+    tn__text_add(text, " %s", message_names[message]);
+    if (ballot != 0) {
+        tn__text_add(text, " of ballot %u", (unsigned)ballot);
+    } else { /* a wide reply: to the one or the other */
+        tn__text_add(text, " to p%u", (position & 1U) + 1);
+    }
+    tn__text_add(text, "%s%s%s", (variant & TN_EXPLORE_VARIANT_KEPT) != 0 ? ", a copy stays" : "",
+                 (variant & TN_EXPLORE_VARIANT_ANSWERED) != 0 ? ", the refusal arrives" : "",
+                 (variant & TN_EXPLORE_VARIANT_STALE) != 0 ? ", by a stale clock" : "");
+}
+
+/* RATES: whose clock ticks. */
+static void print_clocks(const struct tn__explore_lease *lease, uint32_t ticking,
+                         struct tn__text *text)
+{
+    if (!tn__explore_has(lease, TN_EXPLORE_RATES)) {
+        return;
+    }
+    tn__text_add(text, " for%s", ticking == 0 ? " nobody" : "");
+    uint32_t proposers = lease->config->proposers;
+    for (uint32_t i = 0; i < proposers + lease->config->acceptors; i++) {
+        if ((ticking >> i & 1U) != 0) {
+            tn__text_add(text, " %c%u", i < proposers ? 'p' : 'a',
+                         (i < proposers ? i : i - proposers) + 1);
+        }
+    }
+}
+
+/* Of each kind: who it happens to ('p', 'a', or 0: to all) and what. */
+static const struct {
+    char who;
+    const char *what;
+} event_words[] = {
+    [TN_EXPLORE_EVENT_INITIAL] = {0, "(initial)"},
+    [TN_EXPLORE_EVENT_START] = {'p', "starts ballot"},
+    [TN_EXPLORE_EVENT_DELIVER] = {'a', "delivers"},
+    [TN_EXPLORE_EVENT_DROP] = {'a', "loses"},
+    [TN_EXPLORE_EVENT_ABANDON] = {'p', "abandons"},
+    [TN_EXPLORE_EVENT_RELEASE] = {'p', "releases"},
+    [TN_EXPLORE_EVENT_TICK] = {0, "a tick passes"},
+    [TN_EXPLORE_EVENT_EXPIRE_PROPOSER] = {'p', "finds its lease over"},
+    [TN_EXPLORE_EVENT_EXPIRE_ACCEPTOR] = {'a', "clears the lease"},
+    [TN_EXPLORE_EVENT_CRASH_PROPOSER] = {'p', "crashes"},
+    [TN_EXPLORE_EVENT_RESTART_PROPOSER] = {'p', "restarts"},
+    [TN_EXPLORE_EVENT_CRASH_ACCEPTOR] = {'a', "crashes"},
+    [TN_EXPLORE_EVENT_RESTART_ACCEPTOR] = {'a', "restarts"},
+    [TN_EXPLORE_EVENT_WRITTEN] = {'a', "has written its ceiling"},
+    [TN_EXPLORE_EVENT_WRITE_FAILED] = {'a', "cannot write its ceiling"},
+    [TN_EXPLORE_EVENT_WRITE_RETRY] = {'a', "may write again"},
+    [TN_EXPLORE_EVENT_FORGET] = {'a', "drops the quiet name"},
+};
+
 void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__text *text)
 {
-    static const char *const names[] = {
-        [TN_EXPLORE_EVENT_INITIAL] = "(initial)",
-        [TN_EXPLORE_EVENT_START] = "starts",
-        [TN_EXPLORE_EVENT_DELIVER] = "delivers",
-        [TN_EXPLORE_EVENT_DROP] = "loses",
-        [TN_EXPLORE_EVENT_ABANDON] = "abandons",
-        [TN_EXPLORE_EVENT_RELEASE] = "releases",
-        [TN_EXPLORE_EVENT_TICK] = "a tick passes",
-        [TN_EXPLORE_EVENT_EXPIRE_PROPOSER] = "its lease is over",
-        [TN_EXPLORE_EVENT_EXPIRE_ACCEPTOR] = "clears the lease",
-        [TN_EXPLORE_EVENT_CRASH_PROPOSER] = "crashes",
-        [TN_EXPLORE_EVENT_RESTART_PROPOSER] = "restarts",
-        [TN_EXPLORE_EVENT_CRASH_ACCEPTOR] = "crashes",
-        [TN_EXPLORE_EVENT_RESTART_ACCEPTOR] = "restarts",
-        [TN_EXPLORE_EVENT_WRITTEN] = "has written its ceiling",
-        [TN_EXPLORE_EVENT_WRITE_FAILED] = "cannot write its ceiling",
-        [TN_EXPLORE_EVENT_WRITE_RETRY] = "may write again",
-        [TN_EXPLORE_EVENT_FORGET] = "drops the quiet name",
-    };
     const struct tn__explore_lease *lease = context;
     uint32_t kind = event & 0xffU;
     uint32_t node = (event >> 8 & 0xffU) + 1;
     uint32_t argument = event >> 16 & 0xffU;
     uint32_t variant = event >> 24;
-    tn_assert(kind < sizeof(names) / sizeof(names[0]));
-    bool proposer = kind == TN_EXPLORE_EVENT_START || kind == TN_EXPLORE_EVENT_ABANDON ||
-                    kind == TN_EXPLORE_EVENT_RELEASE || kind == TN_EXPLORE_EVENT_EXPIRE_PROPOSER ||
-                    kind == TN_EXPLORE_EVENT_CRASH_PROPOSER ||
-                    kind == TN_EXPLORE_EVENT_RESTART_PROPOSER;
-    if (kind != TN_EXPLORE_EVENT_TICK && kind != TN_EXPLORE_EVENT_INITIAL) {
-        tn__text_add(text, "%c%u ", proposer ? 'p' : 'a', node);
+    tn_assert(kind < sizeof(event_words) / sizeof(event_words[0]));
+    if (event_words[kind].who != 0) {
+        tn__text_add(text, "%c%u ", event_words[kind].who, node);
     }
-    tn__text_add(text, "%s", names[kind]);
-    if (kind == TN_EXPLORE_EVENT_START) {
-        tn__text_add(text, " ballot %u", argument);
-    } else if (kind == TN_EXPLORE_EVENT_DELIVER || kind == TN_EXPLORE_EVENT_DROP) {
-        struct tn__explore_cluster none = {0};
-        uint32_t ballot = 0;
-        enum tn__explore_message message = tn__explore_message_at(lease, &none, argument, &ballot);
-        tn__text_add(text, " %s", message_names[message]);
-        if (ballot != 0) {
-            tn__text_add(text, " of ballot %u", (unsigned)ballot);
-        }
-        tn__text_add(text, "%s%s%s",
-                     (variant & TN_EXPLORE_VARIANT_KEPT) != 0 ? ", a copy stays" : "",
-                     (variant & TN_EXPLORE_VARIANT_ANSWERED) != 0 ? ", the refusal arrives" : "",
-                     (variant & TN_EXPLORE_VARIANT_STALE) != 0 ? ", by a stale clock" : "");
+    tn__text_add(text, "%s", event_words[kind].what);
+    switch (kind) {
+    case TN_EXPLORE_EVENT_START:
+        tn__text_add(text, " %u", argument);
+        break;
+    case TN_EXPLORE_EVENT_RELEASE:
+        tn__text_add(text, "%s", variant != 0 ? ", but not its attempt" : "");
+        break;
+    case TN_EXPLORE_EVENT_TICK:
+        print_clocks(lease, argument, text);
+        break;
+    case TN_EXPLORE_EVENT_DELIVER:
+    case TN_EXPLORE_EVENT_DROP:
+        print_delivery(lease, argument, variant, text);
+        break;
+    default:
+        break;
     }
 }

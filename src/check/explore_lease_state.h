@@ -103,9 +103,9 @@ struct tn__explore_cluster {
     uint8_t now;
     uint8_t flaw;    /* enum tn__explore_flaw */
     uint8_t highest; /* FENCED: the largest ballot that ever activated */
-    uint8_t version; /* MEMBERS: the configuration in force */
-    uint16_t used;   /* ballots taken, bit number - 1 */
-    uint16_t reserved;
+    uint8_t reserved;
+    uint16_t used; /* ballots taken, bit number - 1 */
+    uint16_t reserved_end;
     uint8_t
         owner[TN_EXPLORE_LEASE_BALLOTS]; /* 0: nobody cares; else 1 + proposer + 2 * incarnation */
     struct tn__explore_proposer proposers[TN_EXPLORE_LEASE_PROPOSERS];
@@ -259,8 +259,6 @@ enum tn__explore_event_kind {
     TN_EXPLORE_EVENT_WRITE_FAILED,
     TN_EXPLORE_EVENT_WRITE_RETRY,
     TN_EXPLORE_EVENT_FORGET,
-    TN_EXPLORE_EVENT_LEAVE,
-    TN_EXPLORE_EVENT_JOIN,
 };
 #define TN_EXPLORE_VARIANT_KEPT 1U     /* the message stays in the network as well */
 #define TN_EXPLORE_VARIANT_ANSWERED 2U /* the refusal arrives at once */

@@ -18,6 +18,9 @@ void tn__explore_step_emit(const struct tn__explore_step *step,
 /* Record that a rule was broken on the way into this state; the first one stays. */
 void tn__explore_flaw(struct tn__explore_cluster *cluster, enum tn__explore_flaw flaw);
 
+/* Is the search to judge by this flaw? */
+bool tn__explore_flaw_counts(const struct tn__explore_lease *lease, uint8_t flaw);
+
 void tn__explore_broadcast(const struct tn__explore_lease *lease,
                            struct tn__explore_cluster *cluster, enum tn__explore_message kind,
                            uint32_t ballot);

@@ -1,0 +1,47 @@
+/* The names of the mutants: see explore_mutants.h. */
+#include "check/explore_mutants.h"
+
+const char *const tn__explore_mutants[] = {
+    "accept-below-promise",
+    "accept-keeps-promise",
+    "accept-late",
+    "activation-late",
+    "ceiling-after-answer",
+    "ceiling-after-answer-seen",
+    "ceiling-failure-passes",
+    "ceiling-not-durable",
+    "ceiling-older-write",
+    "closed-counts-open",
+    "count-accepted",
+    "count-messages",
+    "deadline-inclusive",
+    "exclusion-short",
+    "floor-not-after-restart",
+    "floor-not-on-drop",
+    "late-timer",
+    "late-timer-3",
+    "late-timer-refused",
+    "lease-longer",
+    "old-answers-count",
+    "overwrite",
+    "overwrite-release",
+    "overwrite-renewal",
+    "own-lease-open",
+    "own-lease-open-refused",
+    "owner-by-node",
+    "promise-not-kept",
+    "promise-not-kept-refused",
+    "quarantine-answers",
+    "quarantine-short",
+    "quorum-half",
+    "release-by-owner",
+    "release-by-owner-seen",
+    "release-keeps-acting",
+    "release-keeps-promise",
+    "renewal-drops-lease",
+    "stale-now",
+    "timer-early",
+};
+
+const uint32_t tn__explore_mutants_count =
+    sizeof(tn__explore_mutants) / sizeof(tn__explore_mutants[0]);
