@@ -4,6 +4,8 @@
  * campaign of many prints one line for each fault: in how many seeds it happened; a fault that was
  * on and never happened in a long campaign fails it, because then nothing was shown about it. The
  * first violation is shrunk: faults are left off for as long as some violation stays. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "cmd/simulate.h"
 
 #include <getopt.h>
@@ -247,8 +249,7 @@ static void print_command(const struct arguments *arguments, uint64_t seed, uint
         printf(" --events %" PRIu64, arguments->request.events_max);
     }
     if (arguments->request.span_ns != 0) {
-        printf(" --seconds %llu",
-               (unsigned long long)(arguments->request.span_ns / TN_SECOND));
+        printf(" --seconds %llu", (unsigned long long)(arguments->request.span_ns / TN_SECOND));
     }
     const char *separator = " --without ";
     for (uint32_t i = 0; i < TN_FAULTS_COUNT; i++) {
