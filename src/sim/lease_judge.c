@@ -408,6 +408,12 @@ static void judge_certificate(struct tn__lease_judge *judge, const struct tn__si
     if (counters.accepted > mine->attempt.grants) {
         set |= 1U << self;
     }
+    struct judged_name *judged = &judge->names[name];
+    if (judged->certificate != 0 && (judged->certificate & set) == 0) {
+        object(judge, sight->process, "inv.L12", "two certificates share no member",
+               notice->ballot);
+    }
+    judged->certificate = set;
     if (!tn_ballot_equal(notice->ballot, mine->attempt.ballot) || !majority(judge, set)) {
         object(judge, sight->process, "inv.L3", "an owner without a majority of members",
                notice->ballot);
@@ -421,12 +427,6 @@ static void judge_certificate(struct tn__lease_judge *judge, const struct tn__si
                    notice->ballot);
         }
     }
-    struct judged_name *judged = &judge->names[name];
-    if (judged->certificate != 0 && (judged->certificate & set) == 0) {
-        object(judge, sight->process, "inv.L12", "two certificates share no member",
-               notice->ballot);
-    }
-    judged->certificate = set;
 }
 
 static void judge_alone(struct tn__lease_judge *judge, const struct tn__sight *sight, uint32_t name)
