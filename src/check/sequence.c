@@ -146,6 +146,9 @@ void tn__sequence_mark(struct tn__sequence *sequence, uint32_t lifeline,
                        enum tn__sequence_mark kind, const char *text)
 {
     tn_assert(lifeline < sequence->lifelines_count);
+    if (kind == TN_SEQUENCE_UNDRAWN) {
+        return;
+    }
     uint32_t row = present_row(sequence);
     struct tn__sequence_word *word = append(&sequence->words, sizeof(*word));
     *word = (struct tn__sequence_word){.row = row, .lifeline = lifeline, .kind = (uint8_t)kind};

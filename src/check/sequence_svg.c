@@ -110,7 +110,7 @@ static int lifeline_x(const struct layout *layout, uint32_t lifeline)
 
 static uint32_t word_columns(const struct layout *layout)
 {
-    return (uint32_t)(layout->spacing - 18) * 10 / 54;
+    return (uint32_t)(layout->spacing - 18) * 10 / 59;
 }
 
 static const char *colour_of(uint32_t actor)
@@ -137,7 +137,7 @@ static void measure_words(const struct layout *layout, int *heights)
     const struct tn__sequence_word *words = layout->sequence->words.items;
     for (uint32_t i = 0; i < layout->sequence->words.count; i++) {
         uint32_t lines = lines_before(layout, words[i].row, words[i].lifeline, i + 1);
-        int height = (int)lines * WORD_HEIGHT + 16;
+        int height = (int)lines * WORD_HEIGHT + 18;
         if (height > heights[words[i].row]) {
             heights[words[i].row] = height;
         }
@@ -374,7 +374,8 @@ static struct stroke stroke_of(const struct layout *layout, const struct tn__seq
     } else if (arrow->fate == TN_SEQUENCE_IN_FLIGHT) {
         stroke.x2 = stroke.x1 + (stroke.x2 - stroke.x1) * 4 / 10;
     }
-    stroke.y2 = stroke.y2 < stroke.y1 + 6 ? stroke.y1 + 6 : stroke.y2;
+    int slope = arrow->fate == TN_SEQUENCE_ARRIVED ? 6 : 14;
+    stroke.y2 = stroke.y2 < stroke.y1 + slope ? stroke.y1 + slope : stroke.y2;
     return stroke;
 }
 
@@ -563,7 +564,7 @@ void tn__sequence_svg(const struct tn__sequence *sequence, struct tn__growing_te
     tn_assert(sequence->rows.count > 0 && sequence->lifelines_count > 0);
     struct layout layout = {.sequence = sequence, .svg = svg};
     layout.spacing = spacing_for(sequence->lifelines_count);
-    layout.width = FIRST_X + (int)sequence->lifelines_count * layout.spacing + 4;
+    layout.width = FIRST_X + (int)sequence->lifelines_count * layout.spacing + 20;
     layout.tops = calloc(sequence->rows.count, sizeof(int));
     layout.bottoms = calloc(sequence->rows.count, sizeof(int));
     layout.stanza_tops = calloc(sequence->stanzas.count + 1, sizeof(int));

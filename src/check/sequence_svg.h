@@ -36,6 +36,7 @@ enum tn__sequence_mark {
     TN_SEQUENCE_REFUSED,  /* a refusal, or a silence */
     TN_SEQUENCE_WRONG,    /* an invariant is broken */
     TN_SEQUENCE_CRASHED,  /* with the sign of a crash on the line */
+    TN_SEQUENCE_UNDRAWN,  /* of no interest in a picture: left out */
 };
 
 enum tn__sequence_bar {

@@ -272,6 +272,7 @@ void tn__scenario_do_reconfigure(struct tn__scenario *scenario,
     if (!tn__scenario_nodes_of(scenario, command, leave ? "leave" : "join", 0, &nodes)) {
         return;
     }
+    scenario->reconfigured = true;
     for (uint32_t i = 0; i < tn__world_nodes(scenario->world); i++) {
         if ((nodes >> i & 1U) != 0 && tn__world_is_up(scenario->world, i)) {
             tn__world_request(scenario->world, i, &request);
@@ -287,7 +288,7 @@ void tn__scenario_do_check(struct tn__scenario *scenario, struct tn__scenario_co
     (void)command;
     uint32_t owner =
         tn__lease_judge_owner(scenario->judge, 0, scenario->name, (uint32_t)strlen(scenario->name));
-    uint32_t count = tn__lease_judge_violations_count(scenario->judge);
+    uint32_t count = scenario->result->violations_count;
     if (owner == TN_WORLD_NONE) {
         tn__scenario_say(scenario, "nobody owns %s; invariants broken: %u", scenario->name, count);
     } else {

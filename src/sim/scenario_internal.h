@@ -48,7 +48,9 @@ struct tn__scenario_node {
     uint32_t lease_bar;                /* of the drawing; TN_SEQUENCE_NONE: none */
     uint32_t exclusion_bar;
     uint32_t quarantine_bar;
-    uint32_t other_bar; /* down or paused */
+    uint32_t other_bar;    /* down or paused */
+    tn_time attempt_begun; /* on its clock: when its last attempt started (P1) */
+    uint64_t attempt_told; /* the counter of the last attempt that was told */
 };
 
 /* A message in flight: its arrow, and whether the story holds it back. */
@@ -85,6 +87,7 @@ struct tn__scenario {
     tn_time latency; /* network latency=; 0: manual */
     bool muted;      /* the cluster is being started */
     bool is_split;
+    bool reconfigured;
     bool diskless;
     char name[TN_NAME_BYTES_MAX + 1]; /* the usual name */
 

@@ -12,6 +12,7 @@ struct choice {
     const char *ballot; /* as the story writes it; NULL: any */
     uint64_t only;      /* at most so many */
     bool held;
+    bool any; /* none is no error */
 };
 
 static bool read_kinds(const char *text, uint32_t *kinds)
@@ -51,6 +52,7 @@ static bool read_choice(struct tn__scenario *scenario, struct tn__scenario_comma
     }
     choice->ballot = tn__scenario_value(command, "ballot");
     choice->held = tn__scenario_has(command, "held");
+    choice->any = tn__scenario_has(command, "any");
     return tn__scenario_nodes_of(scenario, command, "from", UINT32_MAX, &choice->from) &&
            tn__scenario_nodes_of(scenario, command, "to", UINT32_MAX, &choice->to) &&
            tn__scenario_number_of(scenario, command, "only", &choice->only);
@@ -134,7 +136,7 @@ void tn__scenario_do_deliver(struct tn__scenario *scenario, struct tn__scenario_
     }
     for (uint64_t i = 0; i < repeat && i < TN__SCENARIO_ROUNDS_MAX; i++) {
         choose(scenario, &choice, &chosen);
-        if (chosen.count == 0 && i == 0) {
+        if (chosen.count == 0 && i == 0 && !choice.any) {
             tn__scenario_error(scenario, "no such message is in flight");
         }
         deliver_chosen(scenario, &chosen);
@@ -165,7 +167,7 @@ void tn__scenario_do_drop(struct tn__scenario *scenario, struct tn__scenario_com
         return;
     }
     choose(scenario, &choice, &chosen);
-    if (chosen.count == 0) {
+    if (chosen.count == 0 && !choice.any) {
         tn__scenario_error(scenario, "no such message is in flight");
     }
     for (uint32_t i = 0; i < chosen.count; i++) {
@@ -181,7 +183,7 @@ void tn__scenario_do_hold(struct tn__scenario *scenario, struct tn__scenario_com
         return;
     }
     choose(scenario, &choice, &chosen);
-    if (chosen.count == 0) {
+    if (chosen.count == 0 && !choice.any) {
         tn__scenario_error(scenario, "no such message is in flight");
     }
     for (uint32_t i = 0; i < chosen.count; i++) {
@@ -204,7 +206,7 @@ void tn__scenario_do_duplicate(struct tn__scenario *scenario, struct tn__scenari
         return;
     }
     choose(scenario, &choice, &chosen);
-    if (chosen.count == 0) {
+    if (chosen.count == 0 && !choice.any) {
         tn__scenario_error(scenario, "no such message is in flight");
     }
     for (uint32_t i = 0; i < chosen.count; i++) {

@@ -185,7 +185,9 @@ static void see_gone(struct tn__scenario *scenario, const struct tn__sight *sigh
     if (arrow == TN_SEQUENCE_NONE || scenario->muted) {
         return;
     }
-    tn__scenario_row(scenario);
+    if (!scenario->in_turn) {
+        tn__scenario_row(scenario);
+    }
     tn__sequence_ends(scenario->sequence, arrow, TN_SEQUENCE_LOST);
     /* What is lost as it leaves is told after the turn that sends it. */
     tn__growing_add(&scenario->losses, "  %u->%u %s lost\n", sight->frame->from + 1,

@@ -107,13 +107,15 @@ static void tell_prepare(struct tn__scenario *scenario, struct tn__scenario_turn
                          const struct tn_message *message)
 {
     struct tn__short ballot = tn__scenario_ballot(scenario, message->ballot);
-    if (turn->delta.attempts == 0) {
+    struct tn__scenario_node *node = &scenario->nodes[turn->process];
+    if (node->attempt_told == message->ballot.counter) {
         tn__scenario_tell(scenario, turn, turn->process, TN_SEQUENCE_SAID, "P1",
                           "repeats %s to the silent", ballot.text);
         return;
     }
+    node->attempt_told = message->ballot.counter;
     tn_time deadline =
-        turn->local + tn__world_lease_options(scenario->world)->tables[0].proposer_ns;
+        node->attempt_begun + tn__world_lease_options(scenario->world)->tables[0].proposer_ns;
     struct tn_lease_view view;
     bool known = tn__world_view(scenario->world, turn->process, message->table, message->name,
                                 message->name_bytes, &view);
@@ -280,7 +282,7 @@ static void tell_quiet(struct tn__scenario *scenario, struct tn__scenario_turn *
     uint32_t from = message->from + 1U;
     struct tn__short ballot = tn__scenario_ballot(scenario, message->ballot);
     if (turn->delta.late > 0) {
-        tn__scenario_tell(scenario, turn, turn->process, TN_SEQUENCE_SAID,
+        tn__scenario_tell(scenario, turn, turn->process, TN_SEQUENCE_UNDRAWN,
                           message->kind >= TN_MESSAGE_ACCEPTED ? "P4" : "P2",
                           "drops it: %s is not in flight", ballot.text);
         return;
@@ -394,6 +396,9 @@ void tn__scenario_turn_ended(struct tn__scenario *scenario, const struct tn__sig
     struct tn__scenario_turn turn = {
         .process = sight->process, .event = (uint32_t)sight->word, .local = sight->local};
     take_delta(scenario, &turn);
+    if (turn.delta.attempts > 0) {
+        scenario->nodes[turn.process].attempt_begun = turn.local;
+    }
     bool arrived = scenario->arriving;
     if (arrived && scenario->arrived.kind == TN_MESSAGE_RELEASE) {
         tell_release_arrived(scenario, &turn);
