@@ -27,6 +27,7 @@
 #define MARGIN_NS_MIN (100 * TN_MILLISECOND)
 #define RETRY_NS_MIN (20 * TN_MILLISECOND)
 #define RETRY_NS_MAX TN_SECOND
+#define ROUNDS_MAX 10
 
 /* Beside the guardian's own times: a stopped guardian must not be the command's escape. */
 #define SECOND_GUARD_NS (20 * TN_MILLISECOND)
@@ -95,36 +96,50 @@ static void plan_renewal(struct hold *hold, bool renewed)
     hold->renew_at = now + wait;
 }
 
-/* Fix the margin, and have enough time before the command starts. A grant after a long wait may
- * have little left; a renewal tells what this node gives. */
-static int choose_margin(struct hold *hold)
+/* Renew at once, so that what this node gives is known: a grant after a long wait may have little
+ * left. A node that does not answer gets no more than a quarter of what there is. */
+static tn_time renew_before_start(struct hold *hold)
 {
-    struct tn__tool *tool = hold->tool;
     struct tn__keeper *keeper = &hold->keeper;
-    char message[300];
-    hold->margin = tn__cmd_duration(&tool->options, "margin");
-    if (hold->margin == 0) {
-        hold->margin = keeper->lease_ns / 4;
-        hold->margin = hold->margin < MARGIN_NS_MIN ? MARGIN_NS_MIN : hold->margin;
-    }
-    for (int attempt = 0; attempt < 3; attempt++) {
-        tn_time now = tn__clock_now();
-        if (keeper->deadline > now + hold->margin + hold->margin / 4) {
-            return TN_CMD_DONE;
-        }
-        tn__keeper_renew(keeper, -1, now + tool->timeout);
-    }
-    if (keeper->state != TN_KEEPER_HOLDS) {
-        snprintf(message, sizeof(message), "%s is lost before the command could start: %.150s",
-                 hold->name, keeper->why);
-        return tn__tool_fail(tool, TN_TOOL_LOST, "lost", message, NULL);
-    }
+    tn_time now = tn__clock_now();
+    tn_time left = keeper->deadline > now ? keeper->deadline - now : 0;
+    tn_time patience = left / 4 > RETRY_NS_MIN ? left / 4 : RETRY_NS_MIN;
+    tn__keeper_renew(keeper, -1, now + patience);
+    now = tn__clock_now();
+    return keeper->deadline > now ? keeper->deadline - now : 0;
+}
+
+static int refuse_margin(struct hold *hold)
+{
+    char message[200];
     char margin[24];
     tn__cmd_print_duration(margin, sizeof(margin), hold->margin);
     snprintf(message, sizeof(message),
              "a margin of %s leaves no time to run: choose a smaller --margin, or a longer lease",
              margin);
-    return tn__tool_fail(tool, TN_CMD_USAGE, "margin", message, NULL);
+    return tn__tool_fail(hold->tool, TN_CMD_USAGE, "margin", message, NULL);
+}
+
+/* Fix the margin, and have enough time before the command starts. TN_TOOL_LOST, without a
+ * complaint: there is too little, as when the node is about to lose the lease. */
+static int choose_margin(struct hold *hold)
+{
+    struct tn__keeper *keeper = &hold->keeper;
+    for (int attempt = 0; attempt < 3 && keeper->state == TN_KEEPER_HOLDS; attempt++) {
+        tn_time left = renew_before_start(hold);
+        tn_time lease = left < keeper->lease_ns ? left : keeper->lease_ns;
+        hold->margin = tn__cmd_duration(&hold->tool->options, "margin");
+        if (hold->margin >= keeper->lease_ns) {
+            return refuse_margin(hold);
+        }
+        if (hold->margin == 0) {
+            hold->margin = lease / 4 < MARGIN_NS_MIN ? MARGIN_NS_MIN : lease / 4;
+        }
+        if (left > hold->margin + hold->margin / 4) {
+            return TN_CMD_DONE;
+        }
+    }
+    return TN_TOOL_LOST;
 }
 
 /* Ctrl-Z with the terminal at the command: the shell must see this process stop. It renews nothing
@@ -252,13 +267,32 @@ static int conclude(struct hold *hold)
     return status;
 }
 
+/* Acquire, with enough time left to start. Too little once is bad luck, to be tried again; always
+ * too little is a margin that does not fit the lease. */
+static int acquire(struct hold *hold)
+{
+    for (int round = 1;; round++) {
+        int status = tn__keeper_acquire(&hold->keeper, hold->tool, hold->name);
+        if (status != TN_CMD_DONE) {
+            return status;
+        }
+        status = choose_margin(hold);
+        if (status == TN_CMD_DONE) {
+            return status;
+        }
+        tn__keeper_release(&hold->keeper);
+        if (status != TN_TOOL_LOST) {
+            return status;
+        }
+        if (round == ROUNDS_MAX) {
+            return refuse_margin(hold);
+        }
+        tn__keeper_close(&hold->keeper);
+    }
+}
+
 static int run(struct hold *hold)
 {
-    int status = choose_margin(hold);
-    if (status != TN_CMD_DONE) {
-        tn__keeper_release(&hold->keeper);
-        return status;
-    }
     if (!start_command(hold)) {
         tn__keeper_release(&hold->keeper);
         return tn__tool_fail(hold->tool, TN_CMD_FAILED, "guardian", "the guardian has died", NULL);
@@ -295,7 +329,7 @@ int tn__tool_hold(struct tn__tool *tool)
         free(hold);
         return status;
     }
-    status = tn__keeper_acquire(&hold->keeper, tool, hold->name);
+    status = acquire(hold);
     if (status == TN_CMD_DONE) {
         status = run(hold);
     }

@@ -239,6 +239,8 @@ def hold_results(one):
                 last_object(out).get("token", 0) > 0, out)
     expect("a_margin_beyond_the_lease_is_wrong_usage",
            [TENURE, "hold", "h", "--margin", "5s", *at, "--", "true"], 2, err="--margin")
+    expect("a_ttl_beyond_the_lease_gives_no_margin_beyond_it",
+           [TENURE, "hold", "h", "--ttl", "60s", *at, "--", "sh", "-c", "exit 7"], 7)
     expect("and_the_name_is_free_after_that",
            [TENURE, "acquire", "h", "--ttl", "10ms", "--wait", "5s", *at], 0)
 
