@@ -221,8 +221,7 @@ void tn__link_fault(struct link *link, enum tn__frame_fault fault)
     tn__stream_close(stream);
 }
 
-/* ---- What comes -------------------------------------------------------------------------------
- */
+/* ---- What comes ------------------------------------------------------------------------- */
 
 static void answer_ping(struct link *link, const uint8_t *bytes, enum tn__frame_kind kind)
 {
@@ -365,8 +364,7 @@ static void on_accept(void *owner, struct tn__net *net, uv_stream_t *listening)
     peers->strangers[place] = link;
 }
 
-/* ---- The watch --------------------------------------------------------------------------------
- */
+/* ---- The watch -------------------------------------------------------------------------- */
 
 static void link_cut(struct link *link, int error, const char *why)
 {
@@ -414,8 +412,7 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-/* ---- For the owner ----------------------------------------------------------------------------
- */
+/* ---- For the owner ---------------------------------------------------------------------- */
 
 bool tn__peers_connected(const struct tn__peers *peers, uint32_t member)
 {

@@ -35,8 +35,7 @@ int tn__net_error(int uv_error)
     }
 }
 
-/* ---- Buffers ----------------------------------------------------------------------------------
- */
+/* ---- Buffers ---------------------------------------------------------------------------- */
 
 bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length)
 {

@@ -2,6 +2,7 @@
  *
  * The error queue of OpenSSL belongs to the thread, so it is emptied before each call that may fail
  * and read right after it. */
+#define _GNU_SOURCE
 #include "net/tls.h"
 
 #include <limits.h>
@@ -34,7 +35,11 @@ struct tn__tls {
 static void cause(char *text, size_t text_size)
 {
     unsigned long code = ERR_get_error();
+    char system_reason[80] = "";
     const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
+    if (ERR_SYSTEM_ERROR(code)) {
+        reason = strerror_r(ERR_GET_REASON(code), system_reason, sizeof(system_reason));
+    }
     snprintf(text, text_size, "%s", reason != NULL ? reason : "no reason was given");
     ERR_clear_error();
 }

@@ -7,8 +7,8 @@
  *
  * A stop on the loop, in order: no more calls are taken; clients are told; every name that this
  * node holds or wants is released (P6), whoever wanted it, but for those that a client was told to
- * hold: they run out; what that put out is sent; connections end when their output has left, or after
- * TN_STOP_FLUSH_NS. */
+ * hold: they run out; what that put out is sent; connections end when their output has left, or
+ * after TN_STOP_FLUSH_NS. */
 #define _GNU_SOURCE
 #include "node/node_internal.h"
 
@@ -20,9 +20,7 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
-#if __has_include("node/node_client.h")
 #include "node/node_client.h"
-#endif
 #include "os/clock.h"
 #include "os/entropy.h"
 
@@ -50,8 +48,7 @@ void tn__node_log(const struct tn_node *node, enum tn_log_level level, const cha
     node->config.on_log(level, text, node->config.data);
 }
 
-/* ---- Stop --------------------------------------------------------------------------------------
- */
+/* ---- Stop ---------------------------------------------------------------------------------- */
 
 /* Does a client still count on the name? Then it is not released but runs out by itself (C1). */
 static bool clients_count_on(const struct tn_node *node, uint32_t table,
@@ -175,8 +172,7 @@ static int start_thread(struct tn_node *node)
     return status == 0 ? 0 : TN_ERROR_NO_MEMORY;
 }
 
-/* ---- Open --------------------------------------------------------------------------------------
- */
+/* ---- Open ------------------------------------------------------------------------------- */
 
 static int open_tls(struct tn_node *node, char *why, size_t why_size)
 {
@@ -319,11 +315,9 @@ static int open_all(struct tn_node *node, const struct tn_node_options *options,
     if (error == 0) {
         error = open_peers(node, why, why_size);
     }
-#if __has_include("node/node_client.h")
     if (error == 0 && node->config.listen_client[0] != '\0') {
         error = tn__node_client_open(node, why, why_size);
     }
-#endif
     if (error == 0) {
         error = tn__node_words_start(node);
     }

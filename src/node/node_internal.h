@@ -31,8 +31,7 @@
 #include "store/words.h"
 #include "wire/frame_builder.h"
 
-/* ---- Configuration: a checked copy of the options ---------------------------------------------
- */
+/* ---- Configuration: a checked copy of the options --------------------------------------- */
 
 struct tn__node_tls_files {
     bool used;
@@ -73,8 +72,7 @@ int tn__node_config_take(struct tn__node_config *config, const struct tn_node_op
 int32_t tn__node_config_table(const struct tn__node_config *config, const char *name);
 int32_t tn__node_config_member(const struct tn__node_config *config, const char *name);
 
-/* ---- The client API as the node sees it --------------------------------------------------------
- */
+/* ---- The client API as the node sees it ------------------------------------------------- */
 
 /* A guest on the loop. All functions are set, or `context` is NULL and there is none. */
 struct tn__node_front {
@@ -102,8 +100,7 @@ struct tn__node_probe {
     void (*on_pong)(void *context, struct tn_node *node, uint32_t member, uint64_t word);
 };
 
-/* ---- Calls of other threads ---------------------------------------------------------------------
- */
+/* ---- Calls of other threads ------------------------------------------------------------- */
 
 struct tn__node_call {
     struct tn__node_call *next;
@@ -142,8 +139,7 @@ void tn__node_calls_run(struct tn_node *node);
 void tn__node_calls_close(struct tn_node *node);
 void tn__node_calls_free(struct tn_node *node);
 
-/* ---- Durable words ----------------------------------------------------------------------------
- */
+/* ---- Durable words ---------------------------------------------------------------------- */
 
 /* The thread that writes. Under the mutex: all but `words`, which is the thread's alone. */
 struct tn__node_words {
@@ -208,8 +204,7 @@ void tn__node_leases_notice(struct tn_node *node, const struct tn_notice *notice
 void tn__node_leases_forsake(struct tn_node *node);
 void tn__node_leases_close(struct tn_node *node);
 
-/* ---- The node -----------------------------------------------------------------------------------
- */
+/* ---- The node --------------------------------------------------------------------------- */
 
 /* Requests that were made inside a step, carried out right after it. */
 #define TN_NODE_REQUESTS_MAX 65536U
@@ -219,7 +214,7 @@ void tn__node_leases_close(struct tn_node *node);
 #define TN_NODE_SLACK_NS_MAX (20 * TN_MILLISECOND)
 
 /* A suspend lasts longer than this, and two reads of clocks seldom do. */
-#define TN_NODE_SUSPEND_NS_MIN (10 * TN_MILLISECOND)
+#define TN_NODE_SUSPEND_NS_MIN ((int64_t)(10 * TN_MILLISECOND))
 
 struct tn__node_builder {
     struct tn__frame_builder frame;
@@ -275,7 +270,7 @@ struct tn_node {
     /* The self-check. */
     _Atomic uint64_t
         suspended_ns; /* [any] how long the machine had been suspended when last seen */
-    tn_time last_turn_at;
+    tn_time turn_began_at;
     tn_time gap_ns;
 };
 
@@ -305,10 +300,13 @@ void tn__node_timer_close(struct tn_node *node);
 /* Give TIMER while it is due, within the slack; arm the timer for what is next. */
 void tn__node_timer_run(struct tn_node *node);
 void tn__node_timer_arm(struct tn_node *node);
-/* Was the machine suspended, or the loop stopped, since the last turn? Then every lease is lost. */
-void tn__node_self_check(struct tn_node *node, tn_time now);
-/* Nanoseconds suspended since boot, a delay between two reads of the clocks ruled out [any]. */
+/* Was the machine suspended since the last look, or was the loop, which should have come by `due`,
+ * not here for so long that it was stopped? Then every lease is lost. */
+void tn__node_self_check(struct tn_node *node, tn_time now, tn_time due);
+/* Nanoseconds suspended since boot; read again while that is more than expected, as a delay between
+ * the reads of two clocks looks like a suspend [any]. */
 uint64_t tn__node_suspended(uint64_t expected);
+bool tn__node_was_suspended(uint64_t seen); /* [any] */
 
 /* A slice of `why` for callers that gave none. */
 void tn__node_why(char *why, size_t why_size, const char *text);

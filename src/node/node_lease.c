@@ -23,8 +23,7 @@
 
 #define BUCKETS_FIRST 64U
 
-/* ---- The words ----------------------------------------------------------------------------------
- */
+/* ---- The words -------------------------------------------------------------------------- */
 
 static void publish(struct tn_node_lease *lease, uint64_t token, tn_time deadline)
 {
@@ -52,8 +51,8 @@ static bool clock_is_before(const struct tn_node *node, tn_time deadline)
     if (now >= deadline) {
         return false;
     }
-    return now - awake < seen + TN_NODE_SUSPEND_NS_MIN ||
-           (tn__node_suspended(seen) < seen + TN_NODE_SUSPEND_NS_MIN && tn__clock_now() < deadline);
+    return (int64_t)(now - awake - seen) < TN_NODE_SUSPEND_NS_MIN ||
+           (!tn__node_was_suspended(seen) && tn__clock_now() < deadline);
 }
 
 bool tn_node_lease_owned(const struct tn_node_lease *lease, uint64_t *token, tn_time *deadline)

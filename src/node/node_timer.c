@@ -29,6 +29,9 @@
 /* Reads of the clocks that must all show a suspend. */
 #define SUSPEND_READS 4
 
+/* A loop that stands still for less is merely busy. */
+#define GAP_NS_MIN (2 * TN_SECOND)
+
 /* TIMER events in one turn; what is left goes on in the next, after the sockets had their say. */
 #define TIMERS_PER_TURN 64
 
@@ -67,9 +70,8 @@ int tn__node_timer_init(struct tn_node *node, char *why, size_t why_size)
     if (node->slack > TN_NODE_SLACK_NS_MAX) {
         node->slack = TN_NODE_SLACK_NS_MAX;
     }
-    node->gap_ns = shortest > TN_SECOND ? shortest : TN_SECOND;
-    atomic_store(&node->suspended_ns, tn__node_suspended(TN_TIME_NEVER));
-    node->last_turn_at = tn__clock_now();
+    node->gap_ns = shortest > GAP_NS_MIN ? shortest : GAP_NS_MIN;
+    atomic_store(&node->suspended_ns, tn__node_suspended(0));
     return 0;
 }
 
@@ -137,38 +139,51 @@ void tn__node_timer_arm(struct tn_node *node)
     node->timer_armed = due;
 }
 
+/* By how much more the machine was suspended than `seen` says; negative by the noise of the reads.
+ */
+static int64_t suspended_since(uint64_t seen, uint64_t suspended)
+{
+    return (int64_t)(suspended - seen);
+}
+
 uint64_t tn__node_suspended(uint64_t expected)
 {
     uint64_t least = TN_TIME_NEVER;
     for (uint32_t i = 0; i < SUSPEND_READS; i++) {
         uint64_t suspended = tn__clock_suspended();
         least = suspended < least ? suspended : least;
-        if (expected != TN_TIME_NEVER && least < expected + TN_NODE_SUSPEND_NS_MIN) {
+        if (suspended_since(expected, least) < TN_NODE_SUSPEND_NS_MIN) {
             break;
         }
     }
     return least;
 }
 
-void tn__node_self_check(struct tn_node *node, tn_time now)
+bool tn__node_was_suspended(uint64_t seen)
 {
-    uint64_t before = atomic_load_explicit(&node->suspended_ns, memory_order_relaxed);
-    uint64_t suspended = tn__node_suspended(before);
-    bool slept = suspended >= before + TN_NODE_SUSPEND_NS_MIN;
-    tn_time gap = now > node->last_turn_at ? now - node->last_turn_at : 0;
-    /* The timer was due and the loop did not come for so long: it was stopped. */
-    bool stood = node->timer_armed != TN_TIME_NEVER && now > node->timer_armed &&
-                 now - node->timer_armed > node->gap_ns && gap > node->gap_ns;
-    if (!slept && !stood) {
-        return;
-    }
+    return suspended_since(seen, tn__node_suspended(seen)) >= TN_NODE_SUSPEND_NS_MIN;
+}
+
+static void forsake(struct tn_node *node, const char *what, uint64_t lasted_ns)
+{
     node->counters.suspends += 1;
+    tn__node_leases_forsake(node); /* first of all: other threads may be acting */
     tn__node_log(node, TN_LOG_WARNING, "%s for %llu ms: every lease held here is treated as lost",
-                 slept ? "this machine was suspended" : "this process was stopped",
-                 (unsigned long long)((slept ? suspended - before : gap) / TN_MILLISECOND));
-    tn__node_leases_forsake(node);
+                 what, (unsigned long long)(lasted_ns / TN_MILLISECOND));
     struct tn_request request = {.kind = TN_REQUEST_FORSAKE};
     struct tn_event event = {.kind = TN_EVENT_REQUEST, .request = &request};
     tn__node_step(node, &event);
-    atomic_store_explicit(&node->suspended_ns, suspended, memory_order_release);
+}
+
+void tn__node_self_check(struct tn_node *node, tn_time now, tn_time due)
+{
+    uint64_t seen = atomic_load_explicit(&node->suspended_ns, memory_order_relaxed);
+    uint64_t suspended = tn__node_suspended(seen);
+    int64_t slept = suspended_since(seen, suspended);
+    if (slept >= TN_NODE_SUSPEND_NS_MIN) {
+        forsake(node, "this machine was suspended", (uint64_t)slept);
+        atomic_store_explicit(&node->suspended_ns, suspended, memory_order_release);
+    } else if (now > due && now - due > node->gap_ns) {
+        forsake(node, "this process stood still", now - due);
+    }
 }

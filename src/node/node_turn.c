@@ -22,8 +22,7 @@
 
 #define REQUESTS_FIRST 64U
 
-/* ---- Requests ----------------------------------------------------------------------------------
- */
+/* ---- Requests --------------------------------------------------------------------------- */
 
 static bool requests_grow(struct tn_node *node)
 {
@@ -64,8 +63,7 @@ int tn__node_request(struct tn_node *node, const struct tn_request *request)
     return 0;
 }
 
-/* ---- Steps -------------------------------------------------------------------------------------
- */
+/* ---- Steps ------------------------------------------------------------------------------ */
 
 static void step_once(struct tn_node *node, struct tn_event *event)
 {
@@ -92,8 +90,7 @@ void tn__node_step(struct tn_node *node, struct tn_event *event)
     }
 }
 
-/* ---- The driver's world ------------------------------------------------------------------------
- */
+/* ---- The driver's world ----------------------------------------------------------------- */
 
 static void world_append(void *context, const struct tn_record *record)
 {
@@ -196,8 +193,7 @@ const struct tn__driver_world tn__node_world = {
     .notify = world_notify,
 };
 
-/* ---- What comes from members --------------------------------------------------------------------
- */
+/* ---- What comes from members ------------------------------------------------------------ */
 
 static enum tn__frame_fault on_items(void *owner, uint32_t member, const uint8_t *bytes,
                                      const struct tn__frame_header *header)
@@ -268,14 +264,14 @@ const struct tn__peers_events tn__node_peers_events = {
     .on_log = on_log,
 };
 
-/* ---- Begin and end ------------------------------------------------------------------------------
- */
+/* ---- Begin and end ---------------------------------------------------------------------- */
 
 void tn__node_turn_begin(struct tn_node *node)
 {
     if (!node->turn_begun) {
         node->turn_begun = true;
-        tn__node_self_check(node, tn__clock_now());
+        node->turn_began_at = tn__clock_now();
+        tn__node_self_check(node, node->turn_began_at, node->timer_armed);
     }
 }
 
@@ -285,6 +281,7 @@ void tn__node_turn_end(struct tn_node *node)
         return;
     }
     tn__node_timer_run(node);
+    tn__node_self_check(node, tn__clock_now(), node->turn_began_at); /* a callback that blocked */
     for (uint32_t member = 0; member < node->config.members_count; member++) {
         if (node->builders[member].begun) {
             builder_send(node, member);
@@ -296,7 +293,6 @@ void tn__node_turn_end(struct tn_node *node)
     }
     tn__node_timer_arm(node);
     node->counters.turns += 1;
-    node->last_turn_at = tn__clock_now();
     node->turn_begun = false;
 }
 
