@@ -222,6 +222,9 @@ static void read_comment(struct tn__scenario *scenario, const char *line, size_t
                      sizeof(scenario->result->mutant))) {
         return;
     }
+    if (header_value(line, length, "# shows: ", value, sizeof(value))) {
+        return; /* what the mutant breaks: for who builds it (mutants.test.py) */
+    }
     if (header_value(line, length, "# diagram: ", value, sizeof(value))) {
         scenario->result->diagram = strcmp(value, "yes") == 0;
         return;
