@@ -7,6 +7,7 @@
  * That these tests can fail was tried by changing the model: an event too many or too few changes
  * the exact counts, a wrong permutation the orbit sums, an over-eager normal form the congruence.
  */
+/* timeout: 600 */
 #define _POSIX_C_SOURCE 200809L
 
 #include <setjmp.h>
@@ -21,6 +22,10 @@
 #include <cmocka.h>
 
 #include "model/lease_model.h"
+#include "support/slow_build.h"
+
+/* In a slow build, only searches up to so many states of the full graph. */
+#define STATES_MAX (TN_SLOW_BUILD ? 50000U : UINT64_MAX)
 
 #define BOTH (TN_LEASE_REDUCE_FORM | TN_LEASE_REDUCE_SYMMETRY)
 
@@ -51,6 +56,9 @@ static void the_small_model_gives_the_published_counts(void **state)
     struct tn__explore_options options = {.threads_count = 2};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const struct tn__lease_row *row = row_of(names[i]);
+        if (row->states_count > STATES_MAX) {
+            continue;
+        }
         struct tn__explore_result result;
         explore_row(names[i], 0, &options, &result);
         print_message("# %s: %llu states\n", names[i], (unsigned long long)result.states_count);
@@ -79,7 +87,7 @@ static void weakened_rules_give_the_published_shortest_traces(void **state)
 {
     (void)state;
     static const char *const names[] = {"count-messages", "owner-by-node", "release-by-owner"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < (TN_SLOW_BUILD ? 1 : sizeof(names) / sizeof(names[0])); i++) {
         expect_two_owners(names[i], 0, row_of(names[i])->trace_states);
     }
 }
@@ -87,9 +95,9 @@ static void weakened_rules_give_the_published_shortest_traces(void **state)
 static void weakened_rules_give_the_same_traces_with_both_reductions(void **state)
 {
     (void)state;
-    static const char *const names[] = {"quarantine-below-2-3-1", "quarantine-below-1-2-0",
-                                        "late-timer", "release-by-owner"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    static const char *const names[] = {"release-by-owner", "late-timer", "quarantine-below-1-2-0",
+                                        "quarantine-below-2-3-1"};
+    for (size_t i = 0; i < (TN_SLOW_BUILD ? 1 : sizeof(names) / sizeof(names[0])); i++) {
         expect_two_owners(names[i], BOTH, row_of(names[i])->trace_states);
     }
 }
@@ -101,6 +109,9 @@ static void rows_that_hold_also_hold_with_both_reductions(void **state)
                                         "redeliver", "crash-restart", "release-race"};
     struct tn__explore_options options = {.threads_count = 2};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (row_of(names[i])->states_count > STATES_MAX) {
+            continue;
+        }
         struct tn__explore_result result;
         explore_row(names[i], BOTH, &options, &result);
         print_message("# %s: %llu states reduced\n", names[i],
@@ -117,6 +128,9 @@ static void orbits_of_the_representatives_add_up_to_all_states(void **state)
     static const char *const names[] = {"base", "redeliver", "drift", "renew-release-retry"};
     struct tn__explore_options options = {.threads_count = 2};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (row_of(names[i])->states_count > STATES_MAX) {
+            continue;
+        }
         struct tn__explore_result result;
         explore_row(names[i], TN_LEASE_REDUCE_SYMMETRY, &options, &result);
         assert_int_equal(result.verdict, TN_EXPLORE_EXHAUSTED);
@@ -145,8 +159,11 @@ static void expect_congruence(const struct tn__lease_row *row)
 static void the_normal_form_is_a_congruence_over_all_states(void **state)
 {
     (void)state;
-    expect_congruence(row_of("base"));
     expect_congruence(row_of("drift"));
+    if (TN_SLOW_BUILD) {
+        return;
+    }
+    expect_congruence(row_of("base"));
     expect_congruence(row_of("renew-release-retry"));
     /* And under the weaknesses that change what an answer or a deadline means. */
     struct tn__lease_row weakened = *row_of("renew-release-retry");
@@ -165,11 +182,12 @@ static void counts_do_not_depend_on_the_hash_seed_or_the_threads(void **state)
     (void)state;
     struct tn__explore_result first;
     struct tn__explore_options options = {.threads_count = 1, .hash_seed = 1};
-    explore_row("base", 0, &options, &first);
+    const char *name = TN_SLOW_BUILD ? "drift" : "base";
+    explore_row(name, 0, &options, &first);
     for (uint32_t threads = 1; threads <= 2; threads++) {
         struct tn__explore_result result;
         options = (struct tn__explore_options){.threads_count = threads, .hash_seed = 77 + threads};
-        explore_row("base", 0, &options, &result);
+        explore_row(name, 0, &options, &result);
         assert_int_equal(result.states_count, first.states_count);
         assert_int_equal(result.transitions_count, first.transitions_count);
         assert_int_equal(result.levels_count, first.levels_count);
@@ -184,6 +202,10 @@ static void fingerprints_of_thirty_two_bits_lose_states_of_this_model(void **sta
 {
     (void)state;
     /* 1.86 million states in 2^32: some 400 collisions are to be expected; in 2^64, 1 in 10^7. */
+    if (TN_SLOW_BUILD) {
+        print_message("# skipped: too slow with a sanitizer\n");
+        skip();
+    }
     struct tn__explore_result result;
     struct tn__explore_options options = {.threads_count = 2, .fingerprint_bits = 32};
     explore_row("redeliver", 0, &options, &result);

@@ -1,5 +1,6 @@
 /* The exploration engine on toy models whose state spaces are known: a grid, two jugs, tokens on a
  * ring, and a random graph searched a second time by a plain breadth-first search written here. */
+/* timeout: 600 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,10 @@
 #include <cmocka.h>
 
 #include "check/explore.h"
+#include "support/slow_build.h"
+
+/* Nodes of the random graphs. */
+#define NODES_COUNT (TN_SLOW_BUILD ? 1U << 14 : 1U << 17)
 
 /* ---- a grid: from (0,0) one step right or up, inside side x side ---- */
 
@@ -405,7 +410,7 @@ static void exploration_agrees_with_a_plain_search_at_any_number_of_threads(void
 {
     (void)state;
     struct graph graph = {
-        .seed = 20120404, .nodes_count = 1U << 17, .forbidden = 1U << 17, .edges = 4};
+        .seed = 20120404, .nodes_count = NODES_COUNT, .forbidden = NODES_COUNT, .edges = 4};
     print_message("# seed %llu\n", (unsigned long long)graph.seed);
     uint32_t *distances = malloc(graph.nodes_count * sizeof(*distances));
     uint32_t *queue = malloc(graph.nodes_count * sizeof(*queue));
@@ -440,7 +445,7 @@ static void exploration_finds_the_same_trace_at_any_number_of_threads(void **sta
 {
     (void)state;
     /* Layers of few blocks, where most states have parents in blocks that are expanded at once. */
-    struct graph graph = {.seed = 7, .nodes_count = 1U << 17, .edges = 4, .layer = 1U << 11};
+    struct graph graph = {.seed = 7, .nodes_count = NODES_COUNT, .edges = 4, .layer = 1U << 11};
     uint32_t *distances = malloc(graph.nodes_count * sizeof(*distances));
     uint32_t *queue = malloc(graph.nodes_count * sizeof(*queue));
     assert_non_null(distances);
