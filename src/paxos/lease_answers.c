@@ -4,6 +4,8 @@
  * Each handler has a twin that says why a message is passed over in silence; what it returns is the
  * counter to raise. An answer goes to the proposer alone, and carries all it needs to wait or to
  * outbid: the promise, the lease in the way and its remaining time (P5). */
+#include <string.h>
+
 #include "base/assert.h"
 #include "paxos/lease_machine.h"
 #include "paxos/quorum.h"
@@ -42,16 +44,17 @@ static void answer_full(struct tn__lease_turn *turn, const struct tn_message *me
     tn_assert(effects->messages_count < TN_EFFECT_MESSAGES_MAX);
     turn->lease->counters.full++;
     struct tn_message *sent = &effects->messages[effects->messages_count++];
-    *sent = *message;
-    sent->after = 0;
-    sent->to = tn__member_bit(turn->event->from);
-    sent->kind = (uint8_t)kind;
-    sent->flags = TN_MESSAGE_FULL;
-    sent->priority = 0;
-    sent->durations = 0;
-    sent->promised = turn->lease->floor;
-    sent->lease = (struct tn_ballot){0};
-    sent->remaining = 0;
+    *sent = (struct tn_message){
+        .to = tn__member_bit(turn->event->from),
+        .configuration = turn->lease->configuration,
+        .kind = (uint8_t)kind,
+        .table = message->table,
+        .name_bytes = message->name_bytes,
+        .flags = TN_MESSAGE_FULL,
+        .ballot = message->ballot,
+        .promised = turn->lease->floor,
+    };
+    memcpy(sent->name, message->name, sizeof(sent->name));
 }
 
 /* The record of a message's name, made if need be; TN__SLOT_NONE: no room. */

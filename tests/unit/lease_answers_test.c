@@ -238,6 +238,39 @@ static void A4_in_the_quarantine_there_is_no_answer_of_any_kind(void **state)
     end(bench);
 }
 
+static void A4_before_the_first_write_of_a_run_there_is_no_answer_either(void **state)
+{
+    (void)state;
+    struct bench bench;
+    start(&bench, 8, TN_OBSERVE_ONLINE);
+    bench.now += bench.options.tables[0].quarantine_ns;
+    step(&bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+    assert_null(say(&bench, TN_MESSAGE_RELEASE, ballot(5, 2), "x"));
+    assert_counted(&bench, quarantined);
+    step(&bench, (struct tn_event){.kind = TN_EVENT_WRITTEN, .write = 1});
+    assert_null(say(&bench, TN_MESSAGE_RELEASE, ballot(5, 2), "x"));
+    assert_counted(&bench, unmatched);
+    free(bench.lease);
+}
+
+static void
+F4_a_diskless_acceptor_answers_without_a_write_and_says_that_it_keeps_no_ceiling(void **state)
+{
+    (void)state;
+    struct bench bench = {.now = TN_SECOND};
+    start(&bench, 8, TN_OBSERVE_ONLINE);
+    bench.options.diskless = 1;
+    memset(bench.lease, 0, tn_lease_size(&bench.options));
+    bench.lease = tn_lease_init(bench.lease, &bench.options, bench.now);
+    bench.now += bench.options.tables[0].quarantine_ns;
+    step(&bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+    assert_int_equal(bench.effects.records_count, 0);
+    const struct tn_message *answer = say(&bench, TN_MESSAGE_ACCEPT, ballot(5, 2), "x");
+    assert_answer(answer, TN_MESSAGE_ACCEPTED, ballot(5, 2));
+    assert_int_equal(answer->flags, 0);
+    free(bench.lease);
+}
+
 static void F3_a_node_that_leaves_or_joins_is_silent(void **state)
 {
     (void)state;
@@ -318,6 +351,7 @@ static void a_full_table_is_told_to_the_asker(void **state)
     assert_int_equal(answer->flags, TN_MESSAGE_FULL);
     assert_int_equal(answer->name[0], 'y');
     assert_int_equal(answer->priority | answer->durations, 0);
+    assert_true(tn_ballot_is_none(answer->promised)); /* the floor: nothing was dropped yet */
     assert_counted(bench, full);
     answer = say(bench, TN_MESSAGE_ACCEPT, ballot(6, 3), "y");
     assert_answer(answer, TN_MESSAGE_REFUSED, ballot(6, 3));
@@ -468,6 +502,19 @@ static void H3_an_owner_yields_to_a_preferred_asker_once_an_interval(void **stat
     tn_lease_who(bench->lease, 0, "x", 1, bench->now, &view);
     assert_int_equal(view.owned, 0);
     assert_int_equal(view.wanted, 1); /* it stands back, and stays a candidate */
+
+    bench->now += D_P; /* the preferred one did not take it: owned again, and kept for a while */
+    step(bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+    assert_int_equal(bench->effects.messages[0].kind, TN_MESSAGE_PREPARE);
+    struct tn_ballot again = bench->effects.messages[0].ballot;
+    for (uint32_t i = 0; i < 4; i++) {
+        enum tn_message_kind kind = i < 2 ? TN_MESSAGE_PROMISE : TN_MESSAGE_ACCEPTED;
+        deliver(bench, about(bench, kind, again, "x"), (tn_node_id)(2 + i % 2));
+    }
+    deliver(bench, about(bench, TN_MESSAGE_ACCEPT, again, "x"), 1);
+    prepare.ballot = ballot(again.counter / 65536 + 9, 2);
+    assert_int_equal(deliver(bench, prepare, 2)->kind, TN_MESSAGE_CLOSED);
+    assert_int_equal(bench->effects.messages_count, 1);
     end(bench);
 }
 
@@ -537,6 +584,9 @@ int main(void)
         cmocka_unit_test(A1_A2_a_copied_directory_gets_a_refusal_that_says_so),
         cmocka_unit_test(A3_a_release_frees_at_once_and_is_counted),
         cmocka_unit_test(A4_in_the_quarantine_there_is_no_answer_of_any_kind),
+        cmocka_unit_test(A4_before_the_first_write_of_a_run_there_is_no_answer_either),
+        cmocka_unit_test(
+            F4_a_diskless_acceptor_answers_without_a_write_and_says_that_it_keeps_no_ceiling),
         cmocka_unit_test(F3_a_node_that_leaves_or_joins_is_silent),
         cmocka_unit_test(F3_a_failed_leave_stays_silent_and_a_failed_join_changes_nothing),
         cmocka_unit_test(a_full_table_is_told_to_the_asker),
