@@ -173,7 +173,7 @@ static void obey(struct guardian *guardian, const struct tn__guard_order *order)
         }
         break;
     default:
-        tn_assert(!"an order that hold does not give");
+        tn_assert(false); /* hold gives no other order */
     }
 }
 

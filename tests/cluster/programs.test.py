@@ -9,6 +9,8 @@ is read off the shared clock.
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -341,6 +343,41 @@ def hold_loses(one):
     one.start(0)
 
 
+def on_a_terminal(one, script, typed):
+    """Runs `hold` as the foreground of a terminal of its own, types when it says "ready"; its status
+    and what was shown."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(TENURE, [TENURE, "hold", "tty", "--endpoints", one.endpoint(0), "--", "sh", "-c",
+                           script], cell.environment())
+    shown = b""
+    until = cell.now() + cell.PATIENCE
+    while cell.now() < until:
+        try:
+            if select.select([terminal], [], [], 0.2)[0]:
+                shown += os.read(terminal, 4096)
+        except OSError:  # the terminal's other side is closed: all have ended
+            break
+        if typed and b"ready" in shown:
+            os.write(terminal, typed)
+            typed = b""
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
+
+
+def hold_on_a_terminal(one):
+    status, shown = on_a_terminal(one, "echo ready; read line; echo got $line", b"hello\n")
+    suite.check("the_command_reads_from_the_terminal", status == 0 and "got hello" in shown,
+                f"status {status}: {shown}")
+    status, shown = on_a_terminal(one, "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done",
+                                  b"\x03")
+    suite.check("ctrl_c_reaches_the_command", status == 9, f"status {status}: {shown}")
+    status, shown = on_a_terminal(one, "echo ready; while :; do sleep 0.05; done", b"\x03")
+    suite.check("an_interrupted_command_is_status_130", status == 130, f"status {status}: {shown}")
+
+
 def hand_over_and_leave():
     three = cell.Cell(3, scratch=tempfile.mkdtemp(prefix="three-", dir=SCRATCH))
     three.start_all("--want", "demo").wait_ready()
@@ -441,6 +478,7 @@ def main():
     looking_and_holding(one)
     hold_results(one)
     hold_under_signals(one)
+    hold_on_a_terminal(one)
     hold_loses(one)
     hand_over_and_leave()
     secure_clients()
