@@ -277,7 +277,6 @@ void tn__keeper_release(struct tn__keeper *keeper)
     if (tn__tool_call_node(keeper->calls, "POST", "/v1/release", body, until, &answer) == TN_OK) {
         json_decref(answer.json);
     }
-    keeper->state = TN_KEEPER_LOST;
 }
 
 void tn__keeper_close(struct tn__keeper *keeper)

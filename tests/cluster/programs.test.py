@@ -334,7 +334,7 @@ def hold_loses(one):
     gone = cell.now()
     status = held.process.wait(cell.PATIENCE)
     complaint = held.process.stderr.read()
-    suite.check("a_lost_node_is_status_4", status == 4 and "lease" in complaint,
+    suite.check("a_lost_node_is_status_4", status == 4 and "renewed in time" in complaint,
                 f"status {status}: {complaint}")
     # What was granted last was granted before the kill, for a lease of 1 s at most.
     suite.check("the_command_is_gone_before_the_lease_has_run_out", gone - killed < 1.0,
@@ -344,8 +344,8 @@ def hold_loses(one):
 
 
 def on_a_terminal(one, script, typed):
-    """Runs `hold` as the foreground of a terminal of its own, types when it says "ready"; its status
-    and what was shown."""
+    """Runs `hold` as the foreground of a terminal of its own, types when it says "ready"; its
+    status and what was shown."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(TENURE, [TENURE, "hold", "tty", "--endpoints", one.endpoint(0), "--", "sh", "-c",
@@ -371,8 +371,8 @@ def hold_on_a_terminal(one):
     status, shown = on_a_terminal(one, "echo ready; read line; echo got $line", b"hello\n")
     suite.check("the_command_reads_from_the_terminal", status == 0 and "got hello" in shown,
                 f"status {status}: {shown}")
-    status, shown = on_a_terminal(one, "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done",
-                                  b"\x03")
+    status, shown = on_a_terminal(
+        one, "trap 'exit 9' INT; echo ready; while :; do sleep 0.05; done", b"\x03")
     suite.check("ctrl_c_reaches_the_command", status == 9, f"status {status}: {shown}")
     status, shown = on_a_terminal(one, "echo ready; while :; do sleep 0.05; done", b"\x03")
     suite.check("an_interrupted_command_is_status_130", status == 130, f"status {status}: {shown}")
