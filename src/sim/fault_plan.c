@@ -237,6 +237,9 @@ static void on_sight(void *context, const struct tn__sight *sight)
         tn__plan_frame_gone(plan, sight);
         break;
     case TN_SIGHT_CRASHED:
+        if (plan->stalling == sight->process) {
+            plan->stalling = TN_WORLD_NONE;
+        }
         if (sight->process < plan->nodes_count) {
             tn_time down = plan->calm ? plan->options.delay_ns
                                       : tn__plan_span(plan, plan->table->quarantine_ns / 4);
@@ -294,9 +297,26 @@ void tn__fault_plan_begin(struct tn__fault_plan *plan, struct tn__world *world,
     tn__plan_wake(plan, options->episode_ns, TN__PLAN_EPISODE, 0);
 }
 
+/* What would arrive later than anything parked is lost, lest it fill the network for ever. */
+static void drop_stalled_frames(struct tn__fault_plan *plan)
+{
+    tn_time latest =
+        tn__world_now(plan->world) + 8 * (plan->table->acceptor_ns + plan->table->quarantine_ns);
+    uint32_t slot = tn__world_first_frame(plan->world);
+    while (slot != TN_WORLD_NONE) {
+        uint32_t next = tn__world_next_frame(plan->world, slot);
+        const struct tn__world_frame *frame = tn__world_frame(plan->world, slot);
+        if (frame->waiting == 0 && frame->due > latest) {
+            tn__world_drop_frame(plan->world, slot);
+        }
+        slot = next;
+    }
+}
+
 void tn__fault_plan_heal(struct tn__fault_plan *plan)
 {
     plan->calm = true;
+    drop_stalled_frames(plan);
     tn__plan_network_end(plan);
     tn__plan_end_copy(plan);
     plan->slow = 0;

@@ -42,6 +42,8 @@ struct grant {
     struct tn_ballot ballot; /* none: nothing is granted */
     tn_time until;           /* local */
     bool misreleased;        /* a Release of something else came since */
+    bool uncertain; /* the answer waited for a write: it is not known from when it counts */
+    bool forgotten; /* more Accepts wait for answers than are remembered */
     uint32_t asked_count;
     struct asked asked[ASKED_ROOM];
 };
@@ -240,6 +242,14 @@ static struct asked *take_asked(struct grant *grant, struct tn_ballot ballot)
     return NULL;
 }
 
+static void note_accept(struct grant *grant, struct tn_ballot ballot, tn_time at)
+{
+    struct asked *asked = &grant->asked[grant->asked_count++ % ASKED_ROOM];
+    bool waits = !tn_ballot_is_none(asked->ballot) && !asked->answered;
+    grant->forgotten = grant->forgotten || waits;
+    *asked = (struct asked){.ballot = ballot, .at = at};
+}
+
 static void note_release(struct grant *grant, struct tn_ballot ballot)
 {
     for (uint32_t i = 0; i < ASKED_ROOM; i++) {
@@ -266,6 +276,12 @@ static void judge_accepted(struct tn__lease_judge *judge, const struct tn__sight
     if (sight->message->kind != TN_MESSAGE_ACCEPTED || asked == NULL) {
         return;
     }
+    grant->uncertain = waited;
+    if (waited && grant->forgotten) {
+        grant->ballot = (struct tn_ballot){0}; /* it cannot be told when this was granted */
+        return;
+    }
+    grant->forgotten = false;
     tn_time granted = waited ? asked->at : sight->local;
     if (!waited && !tn_ballot_is_none(grant->ballot) && granted < grant->until &&
         !tn_ballot_same_owner(grant->ballot, ballot)) {
@@ -344,8 +360,7 @@ static void on_item(struct tn__lease_judge *judge, const struct tn__sight *sight
         mine->attempt.accepted |= 1U << item->from;
         mine->attempt.sources[item->from] = judge->last_source;
     } else if (item->kind == TN_MESSAGE_ACCEPT) {
-        mine->grant.asked[mine->grant.asked_count++ % ASKED_ROOM] =
-            (struct asked){.ballot = item->ballot, .at = sight->local};
+        note_accept(&mine->grant, item->ballot, sight->local);
     } else if (item->kind == TN_MESSAGE_RELEASE) {
         note_release(&mine->grant, item->ballot);
     }
@@ -387,6 +402,9 @@ static tn_time exclusion_end(const struct tn__lease_judge *judge, uint32_t proce
         return TN_TIME_NEVER; /* down, and in quarantine when it is back */
     }
     const struct grant *grant = &person->names[name].grant;
+    if (grant->uncertain) {
+        return TN_TIME_NEVER;
+    }
     tn_time until = person->started + table_of(judge, name)->quarantine_ns;
     if (tn_ballot_same_owner(grant->ballot, ballot) && grant->until > until) {
         until = grant->until;
