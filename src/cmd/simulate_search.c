@@ -115,8 +115,8 @@ static bool write_scenario(const struct tn__search_request *request,
     if (request->mutant != NULL) {
         fprintf(file, "# mutant: %s\n", request->mutant);
     }
-    fprintf(file, "\nexplore config=%s invariant=%s\n----\n\n", request->config.name,
-            result->violated);
+    fprintf(file, "\nexplore config=%s invariant=%s%s\n----\n\n", request->config.name,
+            result->violated, result->trace.concrete ? "" : " reduced");
     for (uint32_t i = 1; i < result->trace.states_count; i++) {
         char words[256];
         struct tn__text text;

@@ -236,39 +236,58 @@ static void read_comment(struct tn__scenario *scenario, const char *line, size_t
     tn__growing_add_bytes(story, line + skipped, length - skipped);
 }
 
-/* Skip what the file says the command printed, if it says so yet: up to an empty line. */
-static void skip_output(struct reader *reader)
+/* Skip what the file says the command printed, if it says so yet: up to an empty line. True: it
+ * says that there is output, and leaves open which. */
+static bool skip_output(struct reader *reader)
 {
     const char *line;
     size_t length;
     if (reader->end - reader->at < 5 || memcmp(reader->at, "----\n", 5) != 0) {
-        return;
+        return false;
     }
+    bool open = reader->end - reader->at >= 6 && reader->at[5] == '\n';
     while (reader->at < reader->end && reader->at[0] != '\n' && read_line(reader, &line, &length)) {
+    }
+    return open;
+}
+
+static void add_both(struct tn__scenario_result *result, const char *bytes, size_t length)
+{
+    tn__growing_add_bytes(&result->text, bytes, length);
+    tn__growing_add_bytes(&result->known, bytes, length);
+}
+
+/* Run the command of a line and put its output where the file has it. */
+static void play_command(struct tn__scenario *scenario, struct reader *reader, const char *line,
+                         size_t length, const char *story)
+{
+    struct tn__scenario_result *result = scenario->result;
+    run_command(scenario, line, length, story);
+    result->stanzas_count++;
+    add_both(result, "----\n", 5);
+    tn__growing_add_bytes(&result->text, scenario->out.bytes, scenario->out.length);
+    if (!skip_output(reader)) {
+        tn__growing_add_bytes(&result->known, scenario->out.bytes, scenario->out.length);
     }
 }
 
 static void play_lines(struct tn__scenario *scenario, struct reader *reader)
 {
-    struct tn__growing_text *text = &scenario->result->text;
     struct tn__growing_text story = {0};
     char title[TN_SEQUENCE_TEXT_BYTES] = "";
     const char *line;
     size_t length;
     while (read_line(reader, &line, &length)) {
-        tn__growing_add_bytes(text, line, length);
-        tn__growing_add_bytes(text, "\n", 1);
+        add_both(scenario->result, line, length);
+        add_both(scenario->result, "\n", 1);
         if (length == 0 && scenario->result->stanzas_count == 0 && title[0] != '\0') {
             tn__sequence_title(scenario->sequence, title, story.length > 0 ? story.bytes : "");
             tn__growing_clear(&story);
         } else if (length > 0 && line[0] == '#') {
             read_comment(scenario, line, length, &story, title);
         } else if (length > 0) {
-            run_command(scenario, line, length, story.length > 0 ? story.bytes : "");
-            scenario->result->stanzas_count++;
+            play_command(scenario, reader, line, length, story.length > 0 ? story.bytes : "");
             tn__growing_clear(&story);
-            tn__growing_add(text, "----\n%s", scenario->out.bytes);
-            skip_output(reader);
         }
     }
     tn__growing_clear(&story);
@@ -285,7 +304,7 @@ void tn__scenario_play(const char *text, size_t length, struct tn__scenario_resu
 
     if (length > TN_SCENARIO_BYTES_MAX) {
         tn__scenario_error(scenario, "the file is longer than %u bytes", TN_SCENARIO_BYTES_MAX);
-        tn__growing_add_bytes(&result->text, scenario->out.bytes, scenario->out.length);
+        add_both(result, scenario->out.bytes, scenario->out.length);
     } else {
         struct reader reader = {text, text + length};
         play_lines(scenario, &reader);
@@ -307,6 +326,7 @@ void tn__scenario_play(const char *text, size_t length, struct tn__scenario_resu
 void tn__scenario_result_free(struct tn__scenario_result *result)
 {
     tn__growing_clear(&result->text);
+    tn__growing_clear(&result->known);
     tn__sequence_free(result->sequence);
     *result = (struct tn__scenario_result){0};
 }

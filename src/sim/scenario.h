@@ -17,6 +17,7 @@
 
 struct tn__scenario_result {
     struct tn__growing_text text;  /* the file as it should be */
+    struct tn__growing_text known; /* the same, but what the file leaves open is left open */
     struct tn__sequence *sequence; /* what happened, to be drawn; NULL: nothing did */
     uint32_t stanzas_count;
     uint32_t errors_count;     /* commands that are not understood or cannot be done */

@@ -16,6 +16,7 @@ struct trace {
     uint8_t next[TN_EXPLORE_STATE_BYTES_MAX];
     const char *wanted; /* the event looked for */
     bool found;
+    bool reduced; /* the events' names are those of canonical states */
     char invariant[32];
 };
 
@@ -26,6 +27,15 @@ static void take_initial(void *sink, const void *state, uint32_t event)
     if (!trace->found) {
         memcpy(trace->state, state, trace->lease.model.state_bytes);
         trace->found = true;
+    }
+}
+
+/* A trace of a reduced search that could not be told in one set of names: each state takes its
+ * canonical form before the next event. */
+static void canonicalise(struct trace *trace)
+{
+    if (trace->reduced && trace->lease.model.canonicalise != NULL) {
+        trace->lease.model.canonicalise(trace->lease.model.context, trace->state);
     }
 }
 
@@ -72,13 +82,15 @@ void tn__scenario_do_explore(struct tn__scenario *scenario, struct tn__scenario_
     struct trace *trace = calloc(1, sizeof(*trace));
     tn_assert(trace != NULL);
     scenario->explore = trace;
-    tn__explore_lease_init(&trace->lease, &config, false);
+    trace->reduced = tn__scenario_has(command, "reduced");
+    tn__explore_lease_init(&trace->lease, &config, trace->reduced);
     tn_assert(trace->lease.model.state_bytes <= sizeof(trace->state));
     if (invariant != NULL && strlen(invariant) < sizeof(trace->invariant)) {
         memcpy(trace->invariant, invariant, strlen(invariant));
         trace->lease.invariant = trace->invariant;
     }
     trace->lease.model.initial(trace->lease.model.context, take_initial, trace);
+    canonicalise(trace);
     say_state(scenario, trace);
 }
 
@@ -105,6 +117,7 @@ void tn__scenario_do_step(struct tn__scenario *scenario, struct tn__scenario_com
         return;
     }
     memcpy(trace->state, trace->next, trace->lease.model.state_bytes);
+    canonicalise(trace);
     say_state(scenario, trace);
 }
 
