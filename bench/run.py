@@ -98,7 +98,8 @@ class Bench:
         values = [r["cpu_ns_a_renewal"] / 1000 for r in rounds if r["renewals"] > 0]
         self.add("renewal, runtime on loopback", statistics.median(values), "us of CPU", "<= 5",
                  statistics.median(values) <= 5,
-                 f"summed over three processes, 100,000 names of 20 s at half-life, {spread(values)}")
+                 "summed over three processes, 100,000 names of 20 s at half-life, "
+                 + spread(values))
 
     def idle(self):
         rounds = lines_of([f"{self.bench}/renewal_bench", "10000", "10", self.rounds, "5"], 300)

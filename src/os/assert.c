@@ -1,5 +1,5 @@
 /* The failed assertion: say which and where, then abort. It lives here because it prints; the pure
- * folders only declare it (base/assert.h), and it is the one symbol of ours they leave undefined. */
+ * folders only declare it (base/assert.h), the one symbol of ours that they leave undefined. */
 #include "base/assert.h"
 
 #include <stdio.h>

@@ -65,8 +65,8 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
     bool holds = tn__lease_proposer_holds(&contender->proposer, turn->now);
     tn_time hint = contender->proposer.hint;
     lease->counters.abandons++;
-    /* What an abandoned attempt of this node's own left behind is no owner to wait for but the trace
-     * of a duel (P2), and duels end by widening. */
+    /* What an abandoned attempt of this node's own left behind is no owner to wait for but the
+     * trace of a duel (P2), and duels end by widening. */
     bool trace = tn_ballot_node(in_the_way) == tn__lease_self(lease);
     if (reason == TN_REASON_HELD && !trace) {
         contender->failures = 0;

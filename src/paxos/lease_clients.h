@@ -102,6 +102,9 @@ struct tn__client_answer {
     tn_time valid_ns; /* C2: counted from the client's send */
     tn_time ttl_ns;
     tn_time remaining; /* HELD: when it may be free; a hint */
+    uint8_t table;     /* what it is about; name_bytes 0: a call that was refused at once */
+    uint8_t name_bytes;
+    char name[TN_NAME_BYTES_MAX];
 };
 
 #define TN__CLIENT_ANSWERS_MAX 40

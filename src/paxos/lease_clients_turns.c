@@ -67,6 +67,7 @@ static struct tn_request *request(struct turn *turn, const struct tn__clients_na
 static void fill(const struct tn__lease_clients *clients, const struct tn__client *client,
                  enum tn__client_answer_kind kind, struct tn__client_answer *answer)
 {
+    const struct tn__clients_name *name = tn__clients_name(clients, client->name);
     *answer = (struct tn__client_answer){
         .kind = (uint8_t)kind,
         .renewals = client->renewals,
@@ -76,7 +77,10 @@ static void fill(const struct tn__lease_clients *clients, const struct tn__clien
         .valid_ns =
             tn__lease_clients_valid(client->received, client->told, clients->options.drift_ppm),
         .ttl_ns = client->ttl_ns,
+        .table = name->table,
+        .name_bytes = name->name_bytes,
     };
+    memcpy(answer->name, name->name, name->name_bytes);
 }
 
 static struct tn__client_answer *answer(struct turn *turn, const struct tn__client *client,

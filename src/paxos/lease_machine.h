@@ -98,8 +98,8 @@ struct tn_notice *tn__lease_notify(struct tn__lease_turn *turn, uint32_t table, 
 /* Report what an operator must see, at most once a second for each reason. */
 void tn__lease_incident(struct tn__lease_turn *turn, enum tn_reason reason, tn_node_id node);
 
-/* Ask for a write of the durable words with this ceiling; returns its number. What it says of D_Q is
- * the longest that an owner may still count on, so a restart waits out a change of durations. */
+/* Ask for a write of the durable words with this ceiling; returns its number. What it says of D_Q
+ * is the longest that an owner may still count on: a restart waits out a change of durations. */
 uint64_t tn__lease_write_words(struct tn__lease_turn *turn, uint64_t ceiling);
 
 /* F1: may something leave for this counter, and after which write? False: F4, say nothing. */

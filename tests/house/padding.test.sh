@@ -8,7 +8,8 @@ check() {
     if [ "$2" -eq 0 ]; then echo "ok $number - $1"; else echo "not ok $number - $1"; fi
 }
 padded() { # padded FILE: the compiler's complaints
-    gcc -std=c17 -Wpadded -Isrc -Iinclude -fsyntax-only -x c "$1" 2>&1 | grep 'Wpadded' | sed 's/^/# /'
+    gcc -std=c17 -Wpadded -Isrc -Iinclude -fsyntax-only -x c "$1" 2>&1 | grep 'Wpadded' |
+        sed 's/^/# /'
 }
 for header in include/tenure/types.h include/tenure/event.h include/tenure/lease.h \
     src/paxos/ceiling.h src/paxos/lease_acceptor.h src/paxos/lease_proposer.h \

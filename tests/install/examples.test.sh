@@ -12,7 +12,8 @@ out=$("$bin/lease_in_memory")
 status=$?
 echo "$out" | sed 's/^/# /'
 [ $status -eq 0 ] && echo "$out" | grep -q 'node 1 wins the lease' &&
-    echo "$out" | grep -q 'node 1 has lost the lease' && echo "$out" | grep -q 'node 2 wins the lease'
+    echo "$out" | grep -q 'node 1 has lost the lease' &&
+    echo "$out" | grep -q 'node 2 wins the lease'
 check lease_in_memory_moves_the_lease_from_a_silent_owner $?
 
 out=$(timeout 60 "$bin/own_event_loop")
@@ -34,10 +35,11 @@ members="a=127.0.0.1:$base b=127.0.0.1:$((base + 1)) c=127.0.0.1:$((base + 2))"
 pids=
 for name in a b c; do
     # shellcheck disable=SC2086
-    BOOTSTRAP=1 timeout 60 "$bin/leader_task" $name "$dir/$name" $members >"$dir/$name.out" 2>"$dir/$name.err" &
+    BOOTSTRAP=1 timeout 60 "$bin/leader_task" $name "$dir/$name" $members \
+        >"$dir/$name.out" 2>"$dir/$name.err" &
     pids="$pids $!"
 done
-# A member that is done leaves; the last one alone has no majority, so the first two to finish count.
+# A member that is done leaves; the last one alone has no majority: the first two to finish count.
 for _ in $(seq 1 300); do
     done=$(cat "$dir"/?.out | grep -c 'round 3 ')
     [ "$done" -ge 2 ] && break

@@ -122,8 +122,11 @@ static void a_session_holds_until_it_is_released(void **state)
     client_port_open_session(&client, 0, "n");
     json_t *line = client_port_await_event(&client, "granted");
     struct held held = client_port_take_held(line);
+    assert_string_equal(json_text_of(line, "name"), "n");
+    assert_true(strlen(json_text_of(line, "table")) > 0);
     json_decref(line);
     line = client_port_await_event(&client, "renewed");
+    assert_string_equal(json_text_of(line, "name"), "n");
     assert_string_equal(json_text_of(line, "holding"), held.holding);
     assert_true(json_number_of(line, "valid_ms") > 0);
     json_decref(line);
