@@ -380,16 +380,18 @@ static struct stroke stroke_of(const struct layout *layout, const struct tn__seq
 }
 
 /* The label stands in the last gap that the arrow crosses, where no other arrow of the same
- * broadcast ends. */
+ * broadcast ends, and right of the middle, as words stand at the right of their lifeline. */
 static void draw_label(struct layout *layout, const struct tn__sequence_arrow *arrow)
 {
     struct stroke place = stroke_of(layout, arrow);
     const struct stroke *stroke = &place;
     const char *colour = arrow->refusal != 0 ? RED : colour_of(arrow->actor);
-    int reach = layout->spacing / 2;
     int whole = stroke->direction * (stroke->x2 - stroke->x1);
-    reach = reach < whole / 2 || arrow->fate != TN_SEQUENCE_ARRIVED ? reach : whole / 2;
-    reach = reach > whole / 2 && arrow->fate != TN_SEQUENCE_ARRIVED ? whole / 2 : reach;
+    int reach = whole / 2;
+    if (arrow->fate == TN_SEQUENCE_ARRIVED) {
+        reach = layout->spacing * (stroke->direction > 0 ? 29 : 65) / 100;
+    }
+    reach = reach < whole ? reach : whole / 2;
     int x = stroke->x2 - stroke->direction * reach;
     int y = whole == 0 ? stroke->y2 : stroke->y2 - (stroke->y2 - stroke->y1) * reach / whole;
     tn__growing_add(layout->svg,
@@ -525,7 +527,7 @@ static void draw_legend(struct layout *layout)
 
 static int spacing_for(uint32_t lifelines)
 {
-    return lifelines <= 3 ? 212 : lifelines <= 5 ? 170 : 132;
+    return lifelines <= 3 ? 212 : lifelines <= 5 ? 192 : 140;
 }
 
 static void draw_all(struct layout *layout, int heading_end)

@@ -36,7 +36,7 @@ static int y_after(const char *svg, const char *mark)
 {
     const char *at = strstr(svg, mark);
     const char *y = at == NULL ? NULL : strstr(at, " y=\"");
-    return y == NULL ? -1 : atoi(y + 4);
+    return y == NULL ? -1 : (int)strtol(y + 4, NULL, 10);
 }
 
 static void test_words_are_escaped_and_nothing_is_active(void **state)
@@ -118,7 +118,7 @@ static void test_time_runs_downwards_and_moments_between_rows_have_their_place(v
     /* The bar ends by its deadline, half-way between the rows. */
     const char *bar = strstr(svg.bytes, "width=\"8\" height=\"");
     assert_non_null(bar);
-    int height = atoi(bar + 18);
+    int height = (int)strtol(bar + 18, NULL, 10);
     assert_in_range(height, 150, 260);
     int first = y_after(svg.bytes, "text-anchor=\"end\"");
     assert_true(first > 0);
@@ -144,7 +144,7 @@ static void test_a_bar_that_is_cut_ends_in_that_row(void **state)
         tn__sequence_svg(sequence, &svg);
         const char *drawn = strstr(svg.bytes, "width=\"8\" height=\"");
         assert_non_null(drawn);
-        heights[cut] = atoi(drawn + 18);
+        heights[cut] = (int)strtol(drawn + 18, NULL, 10);
         tn__growing_clear(&svg);
         tn__sequence_free(sequence);
     }
