@@ -1,8 +1,8 @@
 /* The inside of the plan of faults, shared by the files that make it up; nobody else includes it.
  *
- *   fault_plan.c      life, requests, episodes that begin and end, healing
- *   fault_network.c   what becomes of each frame
- *   fault_process.c   crashes, starts, pauses, clocks, disks, timers */
+ *   fault_plan.c          life, requests, episodes that begin and end, healing
+ *   fault_plan_network.c  what becomes of each frame
+ *   fault_plan_process.c  crashes, starts, pauses, clocks, disks, timers */
 #ifndef TN_SIM_FAULT_PLAN_INTERNAL_H
 #define TN_SIM_FAULT_PLAN_INTERNAL_H
 
@@ -83,7 +83,8 @@ tn_time tn__plan_span(struct tn__fault_plan *plan, tn_time mean);
 void tn__plan_wake(struct tn__fault_plan *plan, tn_time after, enum tn__plan_wake what,
                    uint32_t whom);
 
-/* ---- fault_network.c ------------------------------------------------------------------------ */
+/* ---- fault_plan_network.c
+ * ------------------------------------------------------------------------ */
 
 void tn__plan_frame_sent(void *context, uint32_t frame);
 void tn__plan_frame_gone(struct tn__fault_plan *plan, const struct tn__sight *sight);
@@ -91,7 +92,8 @@ void tn__plan_network_begin(struct tn__fault_plan *plan, enum tn__fault fault);
 void tn__plan_network_end(struct tn__fault_plan *plan);
 void tn__plan_network_flap(struct tn__fault_plan *plan);
 
-/* ---- fault_process.c ------------------------------------------------------------------------ */
+/* ---- fault_plan_process.c
+ * ------------------------------------------------------------------------ */
 
 void tn__plan_write_begun(void *context, uint32_t process);
 tn_time tn__plan_timer_at(void *context, uint32_t process, tn_time due);
