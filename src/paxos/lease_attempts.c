@@ -86,10 +86,16 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
 
 /* ---- Starting ------------------------------------------------------------------------------- */
 
-static tn_time next_resend(const struct tn__lease_table *table,
-                           const struct tn__lease_contender *contender, tn_time now)
+/* Something was sent: wait for answers until it is time to repeat it, or until t_d. */
+static void wait_for_answers(struct tn__lease_turn *turn, uint32_t table,
+                             struct tn__lease_contender *contender, uint32_t resends)
 {
-    return earlier(now + table->options.resend_ns, contender->proposer.attempt_deadline);
+    struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
+    tn__lease_table_place(place, contender, TN__CONTENDER_NOWHERE, 0);
+    contender->resends = (uint8_t)(resends < TN__RESEND_LEVELS ? resends : TN__RESEND_LEVELS - 1);
+    tn_time wait = place->options.resend_ns << contender->resends;
+    tn__lease_table_place(place, contender, TN__CONTENDER_WORKING,
+                          earlier(turn->now + wait, contender->proposer.attempt_deadline));
 }
 
 /* The next counter of this node, above every one seen: attempt * 2^16 + node; 0: none is left. */
@@ -136,8 +142,7 @@ void tn__lease_attempt_start(struct tn__lease_turn *turn, uint32_t table,
     struct tn_ballot ballot = {.counter = counter, .restart_word = lease->restart_word};
     tn__lease_proposer_start(proposer, ballot, turn->now, place->options.proposer_ns); /* P1 */
     send_prepare(turn, table, contender, tn__members_all(lease->members_count), after);
-    tn__lease_table_place(place, contender, TN__CONTENDER_WORKING,
-                          next_resend(place, contender, turn->now));
+    wait_for_answers(turn, table, contender, 0);
 }
 
 /* ---- Answers -------------------------------------------------------------------------------- */
@@ -259,8 +264,7 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
     case TN__LEASE_PROPOSE: /* P3: broadcast Accept */
         tn__lease_send(turn, message->table, slot, TN_MESSAGE_ACCEPT,
                        tn__members_all(lease->members_count), contender->proposer.ballot);
-        tn__lease_table_place(table, contender, TN__CONTENDER_WORKING,
-                              next_resend(table, contender, turn->now));
+        wait_for_answers(turn, message->table, contender, 0);
         break;
     case TN__LEASE_OPENED:
     case TN__LEASE_RENEWED:
@@ -275,16 +279,23 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
 
 /* ---- What is due ---------------------------------------------------------------------------- */
 
-/* P3: repeat to the silent. P5: give up at t_d. */
+/* P3: repeat to the silent. P5: give up at t_d, or sooner where that is wiser. */
 static void work_due(struct tn__lease_turn *turn, uint32_t table,
                      struct tn__lease_contender *contender)
 {
-    struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
     struct tn__lease_proposer *proposer = &contender->proposer;
     tn_assert(proposer->phase != TN__LEASE_IDLE);
     if (turn->now >= proposer->attempt_deadline) {
         tn__lease_proposer_abandon(proposer); /* P5: at t_d at the latest */
         attempt_failed(turn, table, contender, TN_REASON_NO_QUORUM, (struct tn_ballot){0});
+        return;
+    }
+    if (proposer->phase == TN__LEASE_PREPARING && proposer->closed != 0) {
+        /* P5: somebody refused and the rest is silent. A higher ballot may do better than to hope
+         * for them until t_d: a member that is down would cost a whole lease. */
+        enum tn_reason reason = proposer->hint == 0 ? TN_REASON_OUTBID : TN_REASON_HELD;
+        tn__lease_proposer_abandon(proposer);
+        attempt_failed(turn, table, contender, reason, (struct tn_ballot){0});
         return;
     }
     tn_member_set all = tn__members_all(turn->lease->members_count);
@@ -300,8 +311,7 @@ static void work_due(struct tn__lease_turn *turn, uint32_t table,
                 ->after = after;
         }
     }
-    tn__lease_table_place(place, contender, TN__CONTENDER_WORKING,
-                          next_resend(place, contender, turn->now));
+    wait_for_answers(turn, table, contender, contender->resends + 1U);
 }
 
 void tn__lease_attempts_due(struct tn__lease_turn *turn, uint32_t table)

@@ -329,9 +329,11 @@ void tn__lease_table_withdraw(struct tn__lease_table *table, struct tn__lease_co
 }
 
 static struct tn__index_list *queue_of(struct tn__lease_table *table,
+                                       const struct tn__lease_contender *contender,
                                        enum tn__contender_place place)
 {
-    return place == TN__CONTENDER_WORKING    ? &table->work
+    tn_assert(contender->resends < TN__RESEND_LEVELS);
+    return place == TN__CONTENDER_WORKING    ? &table->work[contender->resends]
            : place == TN__CONTENDER_RENEWING ? &table->renewals
                                              : NULL;
 }
@@ -339,7 +341,7 @@ static struct tn__index_list *queue_of(struct tn__lease_table *table,
 static void unplace(struct tn__lease_table *table, struct tn__lease_contender *contender)
 {
     uint32_t index = contender_index(table, contender);
-    struct tn__index_list *queue = queue_of(table, contender->place);
+    struct tn__index_list *queue = queue_of(table, contender, contender->place);
     if (queue != NULL) {
         tn__index_list_remove(queue, queue_links(table), index);
     } else if (contender->place == TN__CONTENDER_WAITING) {
@@ -355,7 +357,7 @@ void tn__lease_table_place(struct tn__lease_table *table, struct tn__lease_conte
     unplace(table, contender);
     contender->wake = wake;
     contender->place = (uint8_t)place;
-    struct tn__index_list *queue = queue_of(table, place);
+    struct tn__index_list *queue = queue_of(table, contender, place);
     if (queue != NULL) {
         /* Keys come almost in order, so the place is at or near the end. */
         uint32_t after = tn__index_list_last(queue);
@@ -391,6 +393,13 @@ void tn__lease_table_place_ending(struct tn__lease_table *table,
     table->owned_count++;
 }
 
+static struct tn__lease_contender *first_of(const struct tn__lease_table *table,
+                                            const struct tn__index_list *queue)
+{
+    uint32_t index = tn__index_list_first(queue);
+    return index == TN__INDEX_NONE ? NULL : contender_at(table, index);
+}
+
 struct tn__lease_contender *tn__lease_table_first(const struct tn__lease_table *table,
                                                   enum tn__contender_place place)
 {
@@ -399,10 +408,17 @@ struct tn__lease_contender *tn__lease_table_first(const struct tn__lease_table *
                    ? NULL
                    : contender_at(table, waiting_heap(table).entries[0].record);
     }
-    const struct tn__index_list *queue =
-        place == TN__CONTENDER_WORKING ? &table->work : &table->renewals;
-    uint32_t index = tn__index_list_first(queue);
-    return index == TN__INDEX_NONE ? NULL : contender_at(table, index);
+    if (place == TN__CONTENDER_RENEWING) {
+        return first_of(table, &table->renewals);
+    }
+    struct tn__lease_contender *earliest = NULL;
+    for (uint32_t level = 0; level < TN__RESEND_LEVELS; level++) {
+        struct tn__lease_contender *first = first_of(table, &table->work[level]);
+        if (first != NULL && (earliest == NULL || first->wake < earliest->wake)) {
+            earliest = first;
+        }
+    }
+    return earliest;
 }
 
 struct tn__lease_contender *tn__lease_table_first_ending(const struct tn__lease_table *table)

@@ -11,7 +11,8 @@
  *   contenders  proposer records, only for names this node wants or owns
  *
  * Queues   ages      names by kept_until = last promise or accept + D_A    drop (F2's floor)
- *          work      contenders in an attempt: next resend, or t_d         resend, P5
+ *          work      contenders in an attempt: next resend, or t_d; one    resend, P5
+ *                    queue for each length of the wait, so that each is in order
  *          renewals  contenders that hold and idle: renewal start          P1 again
  *          endings   contenders that hold: lease_deadline                  lost
  *          waiting   heap: contenders backing off until a jittered time    P5's retry
@@ -56,6 +57,10 @@ enum tn__contender_place {
     TN__CONTENDER_WAITING,  /* backs off, or waits for a lease in the way */
 };
 
+/* Waits between repetitions: resend_ns, twice, four times, eight times and so on. Who is silent for
+ * long (a quarantine, A4) is not asked for every name sixteen times a lease. */
+#define TN__RESEND_LEVELS 4U
+
 struct tn__lease_contender {
     struct tn__lease_proposer proposer;
     tn_time wake;             /* key in its queue */
@@ -69,7 +74,8 @@ struct tn__lease_contender {
     uint8_t priority; /* H3 */
     uint8_t failures; /* attempts failed in a row: widens the random wait */
     uint8_t ends;     /* 1: in endings */
-    uint8_t reserved[7];
+    uint8_t resends;  /* of the phase in flight, at most TN__RESEND_LEVELS - 1: which work queue */
+    uint8_t reserved[6];
 };
 
 struct tn__lease_table {
@@ -96,7 +102,7 @@ struct tn__lease_table {
     uint32_t owned_count; /* contenders in endings */
     uint32_t waiting_count;
     struct tn__index_list ages;
-    struct tn__index_list work;
+    struct tn__index_list work[TN__RESEND_LEVELS];
     struct tn__index_list renewals;
     struct tn__index_list endings;
 };
@@ -144,7 +150,8 @@ void tn__lease_table_drop(struct tn__lease_table *table, uint32_t slot);
 struct tn__lease_contender *tn__lease_table_contend(struct tn__lease_table *table, uint32_t slot);
 void tn__lease_table_withdraw(struct tn__lease_table *table, struct tn__lease_contender *contender);
 
-/* Put a contender into a queue with this key, out of whichever it was in. */
+/* Put a contender into a queue with this key, out of whichever it was in. `resends` may change only
+ * while it is in none. */
 void tn__lease_table_place(struct tn__lease_table *table, struct tn__lease_contender *contender,
                            enum tn__contender_place place, tn_time wake);
 

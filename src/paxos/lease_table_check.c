@@ -98,7 +98,11 @@ void tn__lease_table_check(const struct tn__lease_table *table, uint32_t members
         ending += holds;
     }
     tn_assert(seen == table->contenders_count);
-    tn_assert(check_queue(table, &table->work, TN__CONTENDER_WORKING) == working);
+    uint32_t at_work = 0;
+    for (uint32_t level = 0; level < TN__RESEND_LEVELS; level++) {
+        at_work += check_queue(table, &table->work[level], TN__CONTENDER_WORKING);
+    }
+    tn_assert(at_work == working);
     tn_assert(check_queue(table, &table->renewals, TN__CONTENDER_RENEWING) == renewing);
     tn_assert(table->waiting_count == waiting);
     tn_assert(check_endings(table) == ending && ending == table->owned_count);

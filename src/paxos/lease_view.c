@@ -46,7 +46,8 @@ static void view_of(const struct tn_lease *lease, uint32_t table_index, uint32_t
         view->ballot = learner->lease;
         view->token = learner->token;
         view->remaining = learner->until - now;
-    } else if (tn__lease_acceptor_is_live(&name->acceptor, now)) {
+    } else if (tn__lease_acceptor_is_live(&name->acceptor, now) &&
+               tn_ballot_node(name->acceptor.accepted) != tn__lease_self(lease)) {
         view->node = tn_ballot_node(name->acceptor.accepted); /* a hint: accepted, maybe not won */
         view->ballot = name->acceptor.accepted;
         view->remaining = name->acceptor.deadline - now;

@@ -548,6 +548,56 @@ static void P5_the_wait_is_what_the_refusals_said_and_a_random_part(void **state
     end(bench);
 }
 
+static void P5_a_refusal_and_silence_end_the_attempt_before_the_deadline(void **state)
+{
+    (void)state;
+    struct bench *bench = settled(8, TN_OBSERVE_ONLINE);
+    struct tn_request acquire = {.kind = TN_REQUEST_ACQUIRE, .name_bytes = 1, .name = "x"};
+    step(bench, (struct tn_event){.kind = TN_EVENT_REQUEST, .request = &acquire});
+    struct tn_ballot mine = bench->effects.messages[0].ballot;
+    struct tn_message rejected = about(bench, TN_MESSAGE_REJECTED, mine, "x");
+    rejected.promised = ballot(mine.counter / 65536 + 50, 3);
+    deliver(bench, rejected, 3); /* node 2 is down */
+    bench->now += bench->options.tables[0].resend_ns;
+    step(bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+    assert_int_equal(bench->effects.notices[0].reason, TN_REASON_OUTBID);
+    assert_counted(bench, abandons);
+    bench->now = tn_lease_deadline(bench->lease);
+    step(bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+    assert_int_equal(bench->effects.messages[0].kind, TN_MESSAGE_PREPARE);
+    assert_true(tn_ballot_compare(bench->effects.messages[0].ballot, rejected.promised) > 0);
+    end(bench);
+}
+
+static void P3_repetitions_come_ever_more_seldom(void **state)
+{
+    (void)state;
+    struct bench *bench = settled(8, TN_OBSERVE_ONLINE);
+    struct tn_request acquire = {.kind = TN_REQUEST_ACQUIRE, .name_bytes = 1, .name = "x"};
+    step(bench, (struct tn_event){.kind = TN_EVENT_REQUEST, .request = &acquire});
+    tn_time began = bench->now;
+    const uint32_t at[] = {1, 3, 7, 15}; /* sixteenths of D_P; then t_d */
+    for (uint32_t i = 0; i < 4; i++) {
+        bench->now = tn_lease_deadline(bench->lease);
+        assert_int_equal(bench->now, began + at[i] * bench->options.tables[0].resend_ns);
+        step(bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+        assert_int_equal(bench->effects.messages_count, 1);
+    }
+    assert_int_equal(tn_lease_deadline(bench->lease), began + D_P);
+    end(bench);
+}
+
+static void L1_what_an_own_abandoned_attempt_left_behind_is_no_hint(void **state)
+{
+    (void)state;
+    struct bench *bench = settled(8, TN_OBSERVE_ONLINE);
+    deliver(bench, about(bench, TN_MESSAGE_ACCEPT, ballot(4, 1), "x"), 1);
+    struct tn_lease_view view;
+    tn_lease_who(bench->lease, 0, "x", 1, bench->now, &view);
+    assert_int_equal(view.node, 0);
+    end(bench);
+}
+
 static void P3_what_is_not_answered_is_repeated_to_the_silent_until_the_deadline(void **state)
 {
     (void)state;
@@ -595,6 +645,9 @@ int main(void)
         cmocka_unit_test(L1_a_table_that_does_not_observe_keeps_no_hints),
         cmocka_unit_test(H3_an_owner_yields_to_a_preferred_asker_once_an_interval),
         cmocka_unit_test(P5_the_wait_is_what_the_refusals_said_and_a_random_part),
+        cmocka_unit_test(P5_a_refusal_and_silence_end_the_attempt_before_the_deadline),
+        cmocka_unit_test(P3_repetitions_come_ever_more_seldom),
+        cmocka_unit_test(L1_what_an_own_abandoned_attempt_left_behind_is_no_hint),
         cmocka_unit_test(P3_what_is_not_answered_is_repeated_to_the_silent_until_the_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
