@@ -57,6 +57,10 @@ static void draw_plan(uint64_t *random, struct tn__swarm *swarm)
     if (plan->delay_ns < SMALLEST_NETWORK_DELAY_NS) {
         plan->delay_ns = SMALLEST_NETWORK_DELAY_NS;
     }
+    /* A duel ends when the waits differ by more than an attempt takes, which is two round trips. */
+    if (swarm->world.tables[0].back_off_ns < 8 * plan->delay_ns) {
+        swarm->world.tables[0].back_off_ns = 8 * plan->delay_ns;
+    }
     plan->episode_ns = lease / PICK(random, 1, 2, 4, 8) * 2;
     plan->request_ns = lease / PICK(random, 1, 4, 16);
     plan->loss_ppm = (uint32_t)PICK(random, 1000, 10000, 50000, 300000);
