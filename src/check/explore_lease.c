@@ -125,6 +125,34 @@ static bool is_a_setting(const struct tn__lease_row *row)
     return (row->features & TN_LEASE_PURGE) == 0 && (row->weaknesses & TN_LEASE_SHIPPED) == 0;
 }
 
+/* Rows that take longer than a second, and about how long on one core. */
+static const struct {
+    const char *name;
+    uint8_t seconds;
+} slow_rows[] = {
+    {"quarantine-3-acceptors", 6},
+    {"release-crash", 25},
+    {"renew-crash-3-acceptors", 120},
+    {"redeliver-crash", 10},
+    {"retry", 30},
+    {"retry-5-messages", 40},
+    {"retry-twice", 255},
+    {"renew-retry", 40},
+    {"release-crash-directed", 120},
+    {"renew-crash-directed", 5},
+    {"quarantine-below-3-acceptors", 40},
+};
+
+static uint8_t seconds_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof(slow_rows) / sizeof(slow_rows[0]); i++) {
+        if (strcmp(slow_rows[i].name, name) == 0) {
+            return slow_rows[i].seconds;
+        }
+    }
+    return 1;
+}
+
 static void config_of_row(const struct tn__lease_row *row, struct tn__explore_lease_config *config)
 {
     bool unfinished = strcmp(row->name, "release-crash-3-acceptors") == 0;
@@ -138,6 +166,7 @@ static void config_of_row(const struct tn__lease_row *row, struct tn__explore_le
         TICKS(row->proposer_ticks, row->acceptor_ticks, row->quarantine_ticks),
         .features = features_of(row),
         .guide = (uint8_t)row->guide,
+        .seconds = seconds_of(row->name),
         .table_row = row->weaknesses == 0 && row->trace_states == 0 && !unfinished,
         .violates = row->weaknesses == 0 && row->trace_states != 0,
         .setting = row->weaknesses != 0 || unfinished,

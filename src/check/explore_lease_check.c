@@ -252,18 +252,25 @@ void tn__explore_lease_print_state(void *context, const void *state, struct tn__
     }
 }
 
-static void print_delivery(const struct tn__explore_lease *lease, uint32_t position,
+/* "a1 receives prepare 2", "a1's promise 2 arrives"; losing either reads alike. */
+static void print_delivery(const struct tn__explore_lease *lease, uint32_t position, bool lost,
                            uint32_t variant, struct tn__text *text)
 {
     const struct tn__explore_cluster none = {0};
     uint32_t ballot = 0;
     enum tn__explore_message message = tn__explore_message_at(lease, &none, position, &ballot);
-    tn__text_add(text, " %s", message_names[message]);
+    bool reply = message >= TN_EXPLORE_REPLIES_BEGIN;
+    tn__text_add(text, "%s%s",
+                 reply  ? "'s "
+                 : lost ? " never receives "
+                        : " receives ",
+                 message_names[message]);
     if (ballot != 0) {
-        tn__text_add(text, " of ballot %u", (unsigned)ballot);
+        tn__text_add(text, " %u", (unsigned)ballot);
     } else { /* a wide reply: to the one or the other */
         tn__text_add(text, " to p%u", (position & 1U) + 1);
     }
+    tn__text_add(text, "%s", !reply ? "" : lost ? " is lost" : " arrives");
     tn__text_add(text, "%s%s%s", (variant & TN_EXPLORE_VARIANT_KEPT) != 0 ? ", a copy stays" : "",
                  (variant & TN_EXPLORE_VARIANT_ANSWERED) != 0 ? ", the refusal arrives" : "",
                  (variant & TN_EXPLORE_VARIANT_STALE) != 0 ? ", by a stale clock" : "");
@@ -292,22 +299,22 @@ static const struct {
     const char *what;
 } event_words[] = {
     [TN_EXPLORE_EVENT_INITIAL] = {0, "(initial)"},
-    [TN_EXPLORE_EVENT_START] = {'p', "starts ballot"},
-    [TN_EXPLORE_EVENT_DELIVER] = {'a', "delivers"},
-    [TN_EXPLORE_EVENT_DROP] = {'a', "loses"},
-    [TN_EXPLORE_EVENT_ABANDON] = {'p', "abandons"},
-    [TN_EXPLORE_EVENT_RELEASE] = {'p', "releases"},
+    [TN_EXPLORE_EVENT_START] = {'p', " starts ballot"},
+    [TN_EXPLORE_EVENT_DELIVER] = {'a', ""},
+    [TN_EXPLORE_EVENT_DROP] = {'a', ""},
+    [TN_EXPLORE_EVENT_ABANDON] = {'p', " abandons"},
+    [TN_EXPLORE_EVENT_RELEASE] = {'p', " releases"},
     [TN_EXPLORE_EVENT_TICK] = {0, "a tick passes"},
-    [TN_EXPLORE_EVENT_EXPIRE_PROPOSER] = {'p', "finds its lease over"},
-    [TN_EXPLORE_EVENT_EXPIRE_ACCEPTOR] = {'a', "clears the lease"},
-    [TN_EXPLORE_EVENT_CRASH_PROPOSER] = {'p', "crashes"},
-    [TN_EXPLORE_EVENT_RESTART_PROPOSER] = {'p', "restarts"},
-    [TN_EXPLORE_EVENT_CRASH_ACCEPTOR] = {'a', "crashes"},
-    [TN_EXPLORE_EVENT_RESTART_ACCEPTOR] = {'a', "restarts"},
-    [TN_EXPLORE_EVENT_WRITTEN] = {'a', "has written its ceiling"},
-    [TN_EXPLORE_EVENT_WRITE_FAILED] = {'a', "cannot write its ceiling"},
-    [TN_EXPLORE_EVENT_WRITE_RETRY] = {'a', "may write again"},
-    [TN_EXPLORE_EVENT_FORGET] = {'a', "drops the quiet name"},
+    [TN_EXPLORE_EVENT_EXPIRE_PROPOSER] = {'p', " finds its lease over"},
+    [TN_EXPLORE_EVENT_EXPIRE_ACCEPTOR] = {'a', " clears the lease"},
+    [TN_EXPLORE_EVENT_CRASH_PROPOSER] = {'p', " crashes"},
+    [TN_EXPLORE_EVENT_RESTART_PROPOSER] = {'p', " restarts"},
+    [TN_EXPLORE_EVENT_CRASH_ACCEPTOR] = {'a', " crashes"},
+    [TN_EXPLORE_EVENT_RESTART_ACCEPTOR] = {'a', " restarts"},
+    [TN_EXPLORE_EVENT_WRITTEN] = {'a', " has written its ceiling"},
+    [TN_EXPLORE_EVENT_WRITE_FAILED] = {'a', " cannot write its ceiling"},
+    [TN_EXPLORE_EVENT_WRITE_RETRY] = {'a', " may write again"},
+    [TN_EXPLORE_EVENT_FORGET] = {'a', " drops the quiet name"},
 };
 
 void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__text *text)
@@ -319,7 +326,7 @@ void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__tex
     uint32_t variant = event >> 24;
     tn_assert(kind < sizeof(event_words) / sizeof(event_words[0]));
     if (event_words[kind].who != 0) {
-        tn__text_add(text, "%c%u ", event_words[kind].who, node);
+        tn__text_add(text, "%c%u", event_words[kind].who, node);
     }
     tn__text_add(text, "%s", event_words[kind].what);
     switch (kind) {
@@ -334,7 +341,7 @@ void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__tex
         break;
     case TN_EXPLORE_EVENT_DELIVER:
     case TN_EXPLORE_EVENT_DROP:
-        print_delivery(lease, argument, variant, text);
+        print_delivery(lease, argument, kind == TN_EXPLORE_EVENT_DROP, variant, text);
         break;
     default:
         break;

@@ -51,6 +51,21 @@ static bool attempt_is_over(const struct tn__explore_lease *lease,
     return true;
 }
 
+/* N4: reports of a base that is none any more are reports of some other own lease. */
+static void relabel_reports(const struct tn__explore_lease *lease,
+                            struct tn__explore_cluster *cluster, uint32_t ballot)
+{
+    uint64_t base = tn__explore_message_bit(lease, cluster, TN_EXPLORE_PROMISE_BASE, ballot);
+    uint64_t other = tn__explore_message_bit(lease, cluster, TN_EXPLORE_PROMISE_OTHER, ballot);
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        struct tn__explore_acceptor *packed = &cluster->acceptors[i];
+        packed->messages |= (packed->messages & base) != 0 ? other : 0;
+        packed->held |= (packed->held & base) != 0 ? other : 0;
+        packed->messages &= ~base;
+        packed->held &= ~base;
+    }
+}
+
 static void normalise_proposer(const struct tn__explore_lease *lease,
                                struct tn__explore_cluster *cluster, uint32_t proposer)
 {
@@ -68,8 +83,9 @@ static void normalise_proposer(const struct tn__explore_lease *lease,
         }
         tn__explore_proposer_pack(lease, cluster, proposer, &cell);
     }
-    if (packed->base != packed->active) {
+    if (packed->base != 0 && packed->base != packed->active) {
         packed->base = 0; /* N4 */
+        relabel_reports(lease, cluster, packed->ballot);
     }
     if (packed->phase == TN__LEASE_ACCEPTING) {
         packed->base = 0; /* N4 */

@@ -107,6 +107,15 @@ static void starts(const struct tn__explore_step *step, uint32_t proposer)
     }
 }
 
+/* P5: at t_d at the latest; ABANDON: at any time. */
+static bool may_abandon(const struct tn__explore_step *step, uint32_t proposer)
+{
+    const struct tn__explore_proposer *packed = &step->from->proposers[proposer];
+    tn_time now = tn__explore_proposer_now(step->lease, step->from, proposer);
+    return packed->phase != TN__LEASE_IDLE &&
+           (tn__explore_has(step->lease, TN_EXPLORE_ABANDON) || now >= packed->attempt_deadline);
+}
+
 static void abandon(const struct tn__explore_step *step, uint32_t proposer)
 {
     struct tn__explore_cluster next = *step->from;
@@ -126,6 +135,7 @@ static void release(const struct tn__explore_step *step, uint32_t proposer, uint
     struct tn__explore_cluster next = *step->from;
     struct tn__lease_proposer cell = tn__explore_proposer_unpack(step->lease, &next, proposer);
     struct tn_ballot ballots[2];
+    tn__lease_proposer_expire(&cell, tn__explore_proposer_now(step->lease, &next, proposer));
     uint32_t count = tn__lease_proposer_release(&cell, ballots);
     tn__lease_proposer_check(&cell, step->lease->config->acceptors);
     tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
@@ -139,12 +149,14 @@ static void release(const struct tn__explore_step *step, uint32_t proposer, uint
     }
 }
 
+/* Of what is not over yet, timers first: a release that overtakes its timer sends what it could
+ * have sent just before, and messages may be late. */
 static void releases(const struct tn__explore_step *step, uint32_t proposer)
 {
     const struct tn__explore_proposer *packed = &step->from->proposers[proposer];
     tn_time now = tn__explore_proposer_now(step->lease, step->from, proposer);
     bool holds = packed->lease_deadline != 0 && now < packed->lease_deadline;
-    bool attempt = packed->phase != TN__LEASE_IDLE;
+    bool attempt = packed->phase != TN__LEASE_IDLE && now < packed->attempt_deadline;
     if (holds || (attempt && tn__explore_has(step->lease, TN_EXPLORE_WITHDRAW))) {
         release(step, proposer, 0);
     }
@@ -209,7 +221,7 @@ static void proposer_events(const struct tn__explore_step *step, uint32_t propos
     const struct tn__explore_proposer *packed = &step->from->proposers[proposer];
     if (packed->down == 0) {
         starts(step, proposer);
-        if (packed->phase != TN__LEASE_IDLE && tn__explore_has(step->lease, TN_EXPLORE_ABANDON)) {
+        if (may_abandon(step, proposer)) {
             abandon(step, proposer);
         }
         if (tn__explore_has(step->lease, TN_EXPLORE_RELEASE)) {
