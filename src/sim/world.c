@@ -129,6 +129,7 @@ static void carry_out_entry(struct tn__world *world, struct tn__world_entry entr
         tn__world_deliver_frame(world, entry.frame);
         return;
     }
+    world->events++;
     struct tn__sight sight = {.kind = TN_SIGHT_WAKE, .word = entry.word};
     tn__world_tell(world, &sight, 0);
     if (world->hooks.woken != NULL) {

@@ -147,7 +147,7 @@ uint64_t *tn__world_random(struct tn__world *world);
 const struct tn_lease_options *tn__world_lease_options(const struct tn__world *world);
 
 tn_time tn__world_now(const struct tn__world *world);
-uint64_t tn__world_events(const struct tn__world *world); /* turns and arrivals so far */
+uint64_t tn__world_events(const struct tn__world *world); /* turns, refusals and wakes */
 
 /* Carry out the next event if it is due by `until`; false: there is none, and `now` is `until`. */
 bool tn__world_step(struct tn__world *world, tn_time until);
