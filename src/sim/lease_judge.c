@@ -52,6 +52,8 @@ struct named {
     struct attempt attempt;
     struct held held;
     struct grant grant;
+    struct tn_ballot told; /* of a Learn that no notice has justified yet; none: all are */
+    tn_time told_until;
 };
 
 struct person {    /* of a process */
@@ -306,6 +308,18 @@ static bool needs_ceiling(uint8_t kind)
            kind == TN_MESSAGE_ACCEPTED;
 }
 
+/* inv.L2: a Learn is of the lease held, or of one whose notice follows in this turn: in one turn a
+ * lease can be won, told of and handed over (H3). */
+static void judge_told(const struct tn__sight *sight, struct named *mine)
+{
+    const struct tn_message *message = sight->message;
+    tn_time until = sight->local + message->remaining;
+    if (!tn_ballot_equal(message->ballot, mine->held.ballot) || until > mine->held.deadline) {
+        mine->told = message->ballot;
+        mine->told_until = until;
+    }
+}
+
 static void on_sent(struct tn__lease_judge *judge, const struct tn__sight *sight)
 {
     const struct tn_message *message = sight->message;
@@ -334,14 +348,7 @@ static void on_sent(struct tn__lease_judge *judge, const struct tn__sight *sight
             object(judge, sight->process, "inv.L2", "Accept after t_d", message->ballot);
         }
     } else if (message->kind == TN_MESSAGE_LEARN) {
-        struct tn_lease_view view; /* the notice comes after the message, so ask the node */
-        if (!tn__world_view(judge->world, sight->process, message->table, message->name,
-                            message->name_bytes, &view) ||
-            view.owned == 0 || !tn_ballot_equal(message->ballot, view.ballot) ||
-            sight->local + message->remaining > view.deadline) {
-            object(judge, sight->process, "inv.L2", "tells of a lease that it does not hold",
-                   message->ballot);
-        }
+        judge_told(sight, mine);
     }
 }
 
@@ -497,6 +504,9 @@ static void on_activation(struct tn__lease_judge *judge, const struct tn__sight 
     judge_token(judge, sight, name);
     judge->names[name].tenures += notice->kind == TN_NOTICE_OPENED;
     mine->held = (struct held){notice->ballot, notice->deadline, notice->token};
+    if (tn_ballot_equal(mine->told, notice->ballot) && mine->told_until <= notice->deadline) {
+        mine->told = (struct tn_ballot){0};
+    }
 }
 
 static void on_notice(struct tn__lease_judge *judge, const struct tn__sight *sight)
@@ -557,6 +567,12 @@ static void judge_view(struct tn__lease_judge *judge, const struct tn__sight *si
 static void on_turn_ended(struct tn__lease_judge *judge, const struct tn__sight *sight)
 {
     for (uint32_t i = 0; i < judge->names_count; i++) {
+        struct tn_ballot *told = &judge->persons[sight->process].names[i].told;
+        if (!tn_ballot_is_none(*told)) {
+            object(judge, sight->process, "inv.L2", "tells of a lease that it does not hold",
+                   *told);
+            *told = (struct tn_ballot){0};
+        }
         judge_view(judge, sight, i);
     }
 }

@@ -264,6 +264,17 @@ static void L2_sees_an_owner_without_an_activation(void **state)
     script_end(&script);
 }
 
+static void L2_sees_a_learn_without_a_lease(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    see_sent(&script, 0, TN_MESSAGE_LEARN, ballot_of(&script, 0, 5));
+    see(&script, 0, (struct tn__sight){.kind = TN_SIGHT_TURN_ENDED});
+    assert_int_equal(script_violations(&script, "inv.L2"), 1);
+    script_end(&script);
+}
+
 static void L3_counts_members_and_not_messages(void **state)
 {
     (void)state;
@@ -434,6 +445,7 @@ int main(void)
         cmocka_unit_test(F1_a_forgotten_ceiling_makes_tokens_fall_and_L11_sees_it),
         cmocka_unit_test(L2_sees_a_deadline_that_is_too_late),
         cmocka_unit_test(L2_sees_an_owner_without_an_activation),
+        cmocka_unit_test(L2_sees_a_learn_without_a_lease),
         cmocka_unit_test(L3_counts_members_and_not_messages),
         cmocka_unit_test(L5_sees_an_answer_in_the_quarantine),
         cmocka_unit_test(L6_sees_a_ballot_used_twice),
