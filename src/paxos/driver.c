@@ -26,6 +26,7 @@ void tn__driver_init(struct tn__driver *driver, struct tn_lease *lease,
 static void release_message(struct tn__driver *driver, const struct tn_message *message)
 {
     tn_assert(message->after <= driver->durable);
+    tn_assert(message->to != 0);
     tn_member_set self = tn__member_bit(driver->self);
     if ((message->to & self) != 0) {
         if (driver->loop_count < TN__DRIVER_LOOP_MAX) {
@@ -42,6 +43,9 @@ static void release_message(struct tn__driver *driver, const struct tn_message *
 static void carry_out(struct tn__driver *driver)
 {
     const struct tn_effects *effects = &driver->effects;
+    tn_assert(effects->records_count <= TN_EFFECT_RECORDS_MAX);
+    tn_assert(effects->messages_count <= TN_EFFECT_MESSAGES_MAX);
+    tn_assert(effects->notices_count <= TN_EFFECT_NOTICES_MAX);
     for (uint32_t i = 0; i < effects->records_count; i++) {
         driver->world.append(driver->world.context, &effects->records[i]);
     }

@@ -109,6 +109,8 @@ struct tn_message *tn__lease_send(struct tn__lease_turn *turn, uint32_t table, u
 {
     struct tn_effects *effects = turn->effects;
     tn_assert(effects->messages_count < TN_EFFECT_MESSAGES_MAX);
+    tn_assert((to & ~tn__members_all(turn->lease->members_count)) == 0);
+    tn_assert(!tn_ballot_is_none(ballot));
     const struct tn__lease_spelling *spelling =
         tn__lease_table_spelling(tn__lease_table_at(turn->lease, table), slot);
     struct tn_message *message = &effects->messages[effects->messages_count++];
@@ -143,6 +145,7 @@ struct tn_notice *tn__lease_notify(struct tn__lease_turn *turn, uint32_t table, 
 
 void tn__lease_incident(struct tn__lease_turn *turn, enum tn_reason reason, tn_node_id node)
 {
+    tn_assert(reason > TN_REASON_NONE && reason < 32);
     tn_time *last = &turn->lease->incident_at[reason];
     if (*last != 0 && turn->now - *last < INCIDENT_INTERVAL_NS) {
         return;
@@ -157,6 +160,8 @@ uint64_t tn__lease_write_words(struct tn__lease_turn *turn, uint64_t ceiling)
 {
     struct tn_lease *lease = turn->lease;
     struct tn_effects *effects = turn->effects;
+    tn_assert(lease->ceiling.enabled != 0);
+    tn_assert(ceiling >= lease->ceiling.durable); /* F1: it never falls */
     if (effects->records_count == TN_EFFECT_RECORDS_MAX) {
         effects->records_count--; /* a later record replaces an earlier one whole */
     }
@@ -203,6 +208,7 @@ bool tn__lease_cover(struct tn__lease_turn *turn, uint64_t counter, uint64_t *af
         verdict = tn__ceiling_cover(ceiling, counter, after, &wanted);
         tn_assert(verdict == TN__CEILING_COVERED && *after != 0);
     }
+    tn_assert(verdict != TN__CEILING_ASK);
     if (verdict == TN__CEILING_SILENT) { /* F4 */
         turn->lease->counters.ceiling_silences++;
         tn__lease_incident(turn, TN_REASON_CEILING, tn__lease_self(turn->lease));
@@ -221,6 +227,7 @@ static bool admit_sender(struct tn__lease_turn *turn)
 {
     struct tn_lease *lease = turn->lease;
     const struct tn_event *event = turn->event;
+    tn_assert(event->from < lease->members_count);
     struct tn__lease_member *known = &lease->known[event->from];
     uint64_t count = event->restart_word >> 32;
     uint64_t known_count = known->restart_word >> 32;
@@ -402,6 +409,7 @@ static void drop_names(struct tn__lease_turn *turn, struct tn__lease_table *tabl
         if (slot == TN__SLOT_NONE) {
             return;
         }
+        tn_assert(tn__lease_table_name(table, slot)->kept_until <= turn->now);
         struct tn__lease_name *name = tn__lease_table_name(table, slot);
         if (tn__lease_acceptor_expire(&name->acceptor, turn->now)) {
             turn->lease->counters.expired++;
@@ -413,6 +421,7 @@ static void drop_names(struct tn__lease_turn *turn, struct tn__lease_table *tabl
         if (tn_ballot_compare(name->acceptor.promised, turn->lease->floor) > 0) {
             turn->lease->floor = name->acceptor.promised;
         }
+        tn_assert(tn_ballot_compare(turn->lease->floor, name->acceptor.promised) >= 0); /* F2 */
         turn->lease->counters.dropped++;
         tn__lease_table_drop(table, slot);
     }

@@ -14,6 +14,8 @@
 static uint64_t *silent_because(struct tn__lease_turn *turn, const struct tn__lease_table *table)
 {
     struct tn_lease *lease = turn->lease;
+    tn_assert(table->quarantine_ns >= table->options.quarantine_ns);
+    tn_assert(lease->leaving == 0 || lease->joining == 0);
     if (turn->now < table->quarantine_end) {
         return &lease->counters.quarantined; /* A4: whatever was written before the restart */
     }
@@ -30,6 +32,8 @@ static uint64_t *silent_because(struct tn__lease_turn *turn, const struct tn__le
 static struct tn_message *answer(struct tn__lease_turn *turn, const struct tn_message *message,
                                  uint32_t slot, enum tn_message_kind kind)
 {
+    tn_assert(turn->event->kind == TN_EVENT_FRAME);
+    tn_assert(kind != TN_MESSAGE_PREPARE && kind != TN_MESSAGE_ACCEPT);
     struct tn_message *sent = tn__lease_send(turn, message->table, slot, kind,
                                              tn__member_bit(turn->event->from), message->ballot);
     sent->flags = turn->lease->ceiling.enabled != 0 ? TN_MESSAGE_FENCED : 0;
@@ -60,6 +64,7 @@ static void answer_full(struct tn__lease_turn *turn, const struct tn_message *me
 /* The record of a message's name, made if need be; TN__SLOT_NONE: no room. */
 static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *table)
 {
+    tn_assert(turn->key.bytes_count >= 1 && turn->key.bytes_count <= TN_NAME_BYTES_MAX);
     uint32_t slot = tn__lease_table_find(table, turn->key);
     if (slot == TN__SLOT_NONE) {
         slot = tn__lease_table_add(table, turn->key, turn->lease->floor, turn->now);
@@ -70,6 +75,8 @@ static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *ta
 /* What the cell knows that the proposer should: a higher promise, and the lease in the way. */
 static void report(struct tn_message *sent, const struct tn__lease_acceptor *acceptor, tn_time now)
 {
+    tn_assert(sent->kind != TN_MESSAGE_ACCEPTED);
+    tn_assert(tn_ballot_is_none(sent->lease) && sent->remaining == 0);
     if (sent->kind == TN_MESSAGE_REJECTED || sent->kind == TN_MESSAGE_REFUSED) {
         sent->promised = acceptor->promised;
     }
@@ -100,6 +107,8 @@ static void consider_yielding(struct tn__lease_turn *turn, const struct tn_messa
 
 void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *message)
 {
+    tn_assert(message->kind == TN_MESSAGE_PREPARE);
+    tn_assert(tn_ballot_node(message->ballot) == turn->lease->members[turn->event->from]);
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
     uint64_t *silent = silent_because(turn, table);
@@ -107,6 +116,7 @@ void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *
         (*silent)++;
         return;
     }
+    tn_assert(turn->now >= table->quarantine_end); /* A4 */
     if (message->durations != table->durations) {
         lease->counters.durations++;
         tn__lease_incident(turn, TN_REASON_DURATIONS, tn_ballot_node(message->ballot));
@@ -125,11 +135,13 @@ void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *
     struct tn_message *sent = NULL;
     switch (tn__lease_acceptor_prepare(acceptor, message->ballot, turn->now, false)) { /* A1 */
     case TN__LEASE_PROMISED:
+        tn_assert(tn_ballot_equal(acceptor->promised, message->ballot));
         lease->counters.promises++;
         tn__lease_table_touch(table, slot, turn->now);
         sent = answer(turn, message, slot, TN_MESSAGE_PROMISE);
         break;
     case TN__LEASE_CLOSED:
+        tn_assert(!tn_ballot_same_owner(acceptor->accepted, message->ballot));
         lease->counters.closed++;
         sent = answer(turn, message, slot, TN_MESSAGE_CLOSED);
         break;
@@ -140,6 +152,7 @@ void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *
         sent->flags |= TN_MESSAGE_DUPLICATE;
         break;
     default:
+        tn_assert(tn_ballot_compare(message->ballot, acceptor->promised) < 0);
         lease->counters.rejected++;
         sent = answer(turn, message, slot, TN_MESSAGE_REJECTED);
         break;
@@ -153,6 +166,8 @@ void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *
 
 void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *message)
 {
+    tn_assert(message->kind == TN_MESSAGE_ACCEPT);
+    tn_assert(tn_ballot_node(message->ballot) == turn->lease->members[turn->event->from]);
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
     uint64_t *silent = silent_because(turn, table);
@@ -160,6 +175,7 @@ void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *m
         (*silent)++;
         return;
     }
+    tn_assert(turn->now >= table->quarantine_end); /* A4 */
     uint64_t after = 0;
     if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
         return; /* F4 */
@@ -174,6 +190,8 @@ void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *m
     switch (tn__lease_acceptor_accept(acceptor, message->ballot, turn->now,
                                       table->options.acceptor_ns)) { /* A2 */
     case TN__LEASE_ACCEPTED:
+        tn_assert(tn_ballot_equal(acceptor->accepted, message->ballot));
+        tn_assert(tn__lease_acceptor_is_live(acceptor, turn->now));
         lease->counters.accepted++;
         tn__lease_table_touch(table, slot, turn->now);
         sent = answer(turn, message, slot, TN_MESSAGE_ACCEPTED);
@@ -200,6 +218,8 @@ static void wake_contender(struct tn__lease_turn *turn, const struct tn_message 
                            const struct tn__lease_table *table,
                            struct tn__lease_contender *contender)
 {
+    tn_assert(message->kind == TN_MESSAGE_RELEASE);
+    tn_assert(turn->event->from != turn->lease->self);
     if (contender->wanted == 0 || contender->place != TN__CONTENDER_WAITING) {
         return;
     }
@@ -215,6 +235,7 @@ static void wake_contender(struct tn__lease_turn *turn, const struct tn_message 
 
 void tn__lease_on_release(struct tn__lease_turn *turn, const struct tn_message *message)
 {
+    tn_assert(message->kind == TN_MESSAGE_RELEASE);
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
     uint32_t slot = slot_for(turn, table);
@@ -231,6 +252,9 @@ void tn__lease_on_release(struct tn__lease_turn *turn, const struct tn_message *
     } else {
         lease->counters.unmatched++;
     }
+    /* A3: cleared or not, no late Accept of it can be granted now, unless this acceptor is silent.
+     */
+    tn_assert(silent != NULL || tn_ballot_compare(name->acceptor.promised, message->ballot) > 0);
     struct tn__lease_learner *learner = tn__lease_table_learner(table, slot);
     if (learner != NULL && tn__lease_learner_forget(learner, message->ballot)) {
         struct tn_notice *notice = tn__lease_notify(turn, message->table, slot, TN_NOTICE_FREED);
@@ -260,6 +284,8 @@ void tn__lease_on_learn(struct tn__lease_turn *turn, const struct tn_message *me
                             ? message->remaining
                             : table->options.proposer_ns;
     struct tn__lease_learner *learner = tn__lease_table_learner(table, slot);
+    tn_assert(learner != NULL);
+    tn_assert(remaining <= table->options.proposer_ns);
     if (tn__lease_learner_learn(learner, message->ballot, message->token, remaining, turn->now)) {
         struct tn_notice *notice = tn__lease_notify(turn, message->table, slot, TN_NOTICE_LEARNED);
         notice->node = tn_ballot_node(message->ballot);

@@ -42,6 +42,7 @@ void tn__lease_attempt_wait(struct tn__lease_turn *turn, uint32_t table,
 {
     tn_assert(contender->proposer.phase == TN__LEASE_IDLE);
     struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
+    tn_assert(contender->wanted != 0 || contender->proposer.lease_deadline == 0);
     tn_time not_before = later(wake, contender->stand_back_until); /* H1, H2 */
     tn__lease_table_place(place, contender, TN__CONTENDER_WAITING, not_before);
 }
@@ -51,6 +52,8 @@ static void wait_for_renewal(struct tn__lease_turn *turn, uint32_t table,
                              struct tn__lease_contender *contender)
 {
     struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
+    tn_assert(contender->proposer.phase == TN__LEASE_IDLE);
+    tn_assert(contender->proposer.lease_deadline >= place->options.proposer_ns);
     tn_time began = contender->proposer.lease_deadline - place->options.proposer_ns;
     tn__lease_table_place(place, contender, TN__CONTENDER_RENEWING,
                           began + place->options.renew_ns);
@@ -61,6 +64,8 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
                            struct tn__lease_contender *contender, enum tn_reason reason,
                            struct tn_ballot in_the_way)
 {
+    tn_assert(reason != TN_REASON_NONE);
+    tn_assert(contender->proposer.phase == TN__LEASE_IDLE); /* P5: the cell has given up */
     struct tn_lease *lease = turn->lease;
     bool holds = tn__lease_proposer_holds(&contender->proposer, turn->now);
     tn_time hint = contender->proposer.hint;
@@ -90,6 +95,8 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
 static void wait_for_answers(struct tn__lease_turn *turn, uint32_t table,
                              struct tn__lease_contender *contender, uint32_t resends)
 {
+    tn_assert(contender->proposer.phase != TN__LEASE_IDLE);
+    tn_assert(turn->now < contender->proposer.attempt_deadline);
     struct tn__lease_table *place = tn__lease_table_at(turn->lease, table);
     tn__lease_table_place(place, contender, TN__CONTENDER_NOWHERE, 0);
     contender->resends = (uint8_t)(resends < TN__RESEND_LEVELS ? resends : TN__RESEND_LEVELS - 1);
@@ -105,13 +112,17 @@ static uint64_t next_counter(const struct tn_lease *lease)
     if (attempt >= UINT64_MAX >> 16) {
         return 0;
     }
-    return attempt << 16 | tn__lease_self(lease);
+    uint64_t counter = attempt << 16 | tn__lease_self(lease);
+    tn_assert(counter > lease->counter_seen); /* fresh: above every one seen */
+    return counter;
 }
 
 static void send_prepare(struct tn__lease_turn *turn, uint32_t table,
                          const struct tn__lease_contender *contender, tn_member_set to,
                          uint64_t after)
 {
+    tn_assert(contender->proposer.phase == TN__LEASE_PREPARING);
+    tn_assert(to != 0);
     struct tn_message *message = tn__lease_send(turn, table, contender->name, TN_MESSAGE_PREPARE,
                                                 to, contender->proposer.ballot);
     message->durations = tn__lease_table_at(turn->lease, table)->durations;
@@ -165,6 +176,9 @@ static void activated(struct tn__lease_turn *turn, uint32_t table,
     struct tn__lease_table *place = tn__lease_table_at(lease, table);
     const struct tn__lease_proposer *proposer = &contender->proposer;
     bool opened = outcome == TN__LEASE_OPENED;
+    tn_assert(tn__lease_proposer_holds(proposer, turn->now)); /* P4: before t_d */
+    tn_assert(proposer->phase == TN__LEASE_IDLE);
+    tn_assert(tn_ballot_node(proposer->active) == tn__lease_self(lease));
 
     contender->failures = 0;
     lease->counters.tenures += opened;
@@ -245,6 +259,7 @@ void tn__lease_on_answer(struct tn__lease_turn *turn, const struct tn_message *m
         attempt_failed(turn, message->table, contender, TN_REASON_CLOCK, (struct tn_ballot){0});
         return;
     }
+    tn_assert(turn->event->from < lease->members_count);
     struct tn__lease_answer answer = {
         .members_count = lease->members_count,
         .member = turn->event->from,
@@ -348,6 +363,7 @@ static void lost(struct tn__lease_turn *turn, uint32_t table, struct tn__lease_c
     notice->token = proposer->token;
     notice->epoch = proposer->epoch;
     turn->lease->counters.losses++;
+    tn_assert(reason == TN_REASON_CLOCK || turn->now >= proposer->lease_deadline);
     bool ended = tn__lease_proposer_expire(proposer, proposer->lease_deadline);
     tn_assert(ended);
     tn__lease_table_place_ending(place, contender);
@@ -381,6 +397,8 @@ void tn__lease_give_up(struct tn__lease_turn *turn, uint32_t table,
     uint64_t token = proposer->token;
     struct tn_ballot ballots[2];
     uint32_t count = tn__lease_proposer_release(proposer, ballots); /* P6 */
+    tn_assert(count <= 2 && (count > 0 || !held));
+    tn_assert(!tn__lease_proposer_holds(proposer, turn->now)); /* P6: it stops acting first */
 
     for (uint32_t i = 0; i < count; i++) {
         tn__lease_send(turn, table, contender->name, TN_MESSAGE_RELEASE,

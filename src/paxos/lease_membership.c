@@ -30,6 +30,7 @@ void tn__lease_on_leave(struct tn__lease_turn *turn)
     if (lease->leaving != 0) {
         return; /* under way already */
     }
+    tn_assert(lease->words_write == 0);
     lease->leaving = 1; /* silent from now on, left once the write is durable */
     lease->words_write = tn__lease_write_words(turn, lease->ceiling.pending);
 }
@@ -55,6 +56,8 @@ void tn__lease_on_join(struct tn__lease_turn *turn, const struct tn_request *req
         refuse(turn);
         return;
     }
+    tn_assert(lease->words_write == 0);
+    tn_assert(request->configuration > lease->configuration); /* never an older one */
     lease->joining = request->configuration;
     lease->joining_ceiling = request->ceiling;
     lease->joining_count = request->members_count;
@@ -85,6 +88,8 @@ static void joined(struct tn__lease_turn *turn)
 {
     struct tn_lease *lease = turn->lease;
     tn_node_id self = tn__lease_self(lease);
+    tn_assert(lease->joining > lease->configuration);
+    tn_assert(lease->joining_count >= 1 && lease->joining_count <= TN_MEMBERS_MAX);
     end_attempts(turn);
     memcpy(lease->members, lease->joining_members, sizeof(lease->members));
     lease->members_count = lease->joining_count;
@@ -95,6 +100,7 @@ static void joined(struct tn__lease_turn *turn)
     tn_assert(tn__lease_self(lease) == self);
     lease->known[lease->self].restart_word = lease->restart_word;
 
+    tn_assert(lease->ceiling.pending >= lease->joining_ceiling); /* F3: raised before it answers */
     lease->configuration = lease->joining;
     lease->joining = 0;
     lease->left = 0;

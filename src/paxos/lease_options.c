@@ -41,6 +41,7 @@ static void or_default(tn_time *value, tn_time standard)
 
 static void complete_table(struct tn_lease_table_options *table, uint32_t drift_ppm)
 {
+    tn_assert(table != NULL);
     or_default(&table->proposer_ns, PROPOSER_NS_DEFAULT);
     tn_time exclusion = table->proposer_ns <= TN_DURATION_NS_MAX && drift_ppm <= TN_DRIFT_PPM_MAX
                             ? tn_lease_exclusion_ns(table->proposer_ns, drift_ppm)

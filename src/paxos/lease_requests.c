@@ -58,6 +58,7 @@ static void acquire(struct tn__lease_turn *turn, const struct tn_request *reques
         refuse_full(turn, request);
         return;
     }
+    tn_assert(contender->name == slot);
     contender->priority = request->priority;
     if (contender->wanted != 0) {
         return; /* already tried for or held: asking again changes nothing but the priority */
@@ -88,6 +89,7 @@ static void acquire(struct tn__lease_turn *turn, const struct tn_request *reques
 static void reopen(struct tn__lease_turn *turn, const struct tn_request *request,
                    struct tn__lease_contender *contender)
 {
+    tn_assert(contender->wanted != 0);
     contender->proposer.reopen = 1;
     if (contender->place == TN__CONTENDER_RENEWING) {
         tn__lease_attempt_start(turn, request->table, contender);
@@ -116,6 +118,7 @@ static void on_named_request(struct tn__lease_turn *turn, const struct tn_reques
         tn__lease_attempt_wait(turn, request->table, contender, turn->now);
         return;
     }
+    tn_assert(contender->proposer.lease_deadline == 0);
     contender->wanted = 0;
     tn__lease_table_withdraw(table, contender);
 }

@@ -41,6 +41,8 @@ static void view_of(const struct tn_lease *lease, uint32_t table_index, uint32_t
         view->token = contender->proposer.token;
         view->deadline = contender->proposer.lease_deadline;
         view->remaining = view->deadline - now;
+        tn_assert(view->remaining > 0);
+        tn_assert(tn_ballot_node(view->ballot) == view->node);
     } else if (learner != NULL && tn__lease_learner_knows(learner, now)) {
         view->node = tn_ballot_node(learner->lease); /* L1: a hint */
         view->ballot = learner->lease;
