@@ -11,7 +11,8 @@
 #include <cmocka.h>
 
 #include "check/explore_lease.h"
-#include "check/explore_lease_state.h"
+#include "check/explore_lease_step.h"
+#include "check/explore_mutants.h"
 
 #define GIB (1ULL << 30)
 
@@ -454,6 +455,24 @@ static void every_kind_of_event_happens_in_some_configuration(void **state)
     assert_int_equal(kinds_seen, (2ULL << TN_EXPLORE_EVENT_FORGET) - 1);
 }
 
+static void every_mutant_that_is_listed_is_a_patch_that_says_what_it_weakens(void **state)
+{
+    (void)state;
+    assert_true(tn__explore_mutants_count >= 25);
+    for (uint32_t i = 0; i < tn__explore_mutants_count; i++) {
+        char path[4096];
+        char line[256];
+        snprintf(path, sizeof(path), TN_SOURCE_DIR "/tests/explore/mutants/%s.patch",
+                 tn__explore_mutants[i]);
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        assert_non_null(fgets(line, sizeof(line), file));
+        fclose(file);
+        assert_memory_equal(line, "# rule: ", 8);
+        assert_true(i == 0 || strcmp(tn__explore_mutants[i - 1], tn__explore_mutants[i]) < 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--long") == 0) {
@@ -476,6 +495,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(inv_L5_fails_when_an_acceptor_in_quarantine_holds_a_lease),
         cmocka_unit_test(each_flaw_of_a_step_has_a_name_of_its_own),
         cmocka_unit_test(every_kind_of_event_happens_in_some_configuration),
+        cmocka_unit_test(every_mutant_that_is_listed_is_a_patch_that_says_what_it_weakens),
     };
     return cmocka_run_group_tests_name("explore_lease", tests, NULL, NULL);
 }
