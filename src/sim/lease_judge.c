@@ -254,12 +254,17 @@ static void note_accept(struct grant *grant, struct tn_ballot ballot, tn_time at
 
 static void note_release(struct grant *grant, struct tn_ballot ballot)
 {
+    bool unsaid = false; /* it may have been granted, and the answer waits or was given up (F4) */
     for (uint32_t i = 0; i < ASKED_ROOM; i++) {
         struct asked *asked = &grant->asked[i];
-        asked->released = asked->released || tn_ballot_equal(asked->ballot, ballot);
+        if (tn_ballot_equal(asked->ballot, ballot)) {
+            asked->released = true;
+            unsaid = unsaid || !asked->answered;
+        }
     }
-    if (tn_ballot_equal(ballot, grant->ballot)) {
+    if (unsaid || tn_ballot_equal(ballot, grant->ballot)) {
         grant->ballot = (struct tn_ballot){0};
+        grant->uncertain = grant->uncertain || unsaid;
     } else {
         grant->misreleased = true;
     }
