@@ -282,7 +282,7 @@ static void normal_forms_have_the_futures_of_their_states_further_on(void **stat
         expect_congruence(congruence_rows[i], 0);
     }
     for (size_t i = 0; i < sizeof(congruence_long_rows) / sizeof(congruence_long_rows[0]); i++) {
-        expect_congruence(congruence_long_rows[i], 2000000);
+        expect_congruence(congruence_long_rows[i], 400000);
     }
 }
 
