@@ -135,7 +135,8 @@ def build(mutant, out, common):
 def explore(mutant, out, arguments):
     """The last line's object and the seconds; an object with "error" if there is none."""
     command = [str(out / mutant.name / "explore"), str(arguments.threads),
-               str(arguments.memory_gib), "", "", "", str(out / mutant.name / "trace.txt"), "", "json"]
+               str(arguments.memory_gib), "", "", "", str(out / mutant.name / "trace.txt"), "",
+               "json"]
     begin = time.monotonic()
     try:
         done = run(command, timeout=SECONDS_MAX)
