@@ -28,7 +28,8 @@ enum tn__explore_lease_feature {
     TN_EXPLORE_POLITE = 1U << 7,    /* our A1: a closed answer leaves the promise as it is */
     TN_EXPLORE_ANSWERS = 1U << 8,   /* refusals travel; else they arrive at once or are lost */
     TN_EXPLORE_FENCED = 1U << 9,    /* F1, F2, F4 with the real ceiling cell; inv.L11 */
-    TN_EXPLORE_WRITE_FAILS = 1U << 10, /* F4: a write of the ceiling may fail */
+    TN_EXPLORE_WRITE_FAILS = 1U << 10,   /* F4: a write of the ceiling may fail */
+    TN_EXPLORE_WRITE_AT_ONCE = 1U << 15, /* F1: the write is over when the answer is made */
     TN_EXPLORE_FORGET = 1U << 11,  /* a quiet name's record may be dropped into the floor (F2) */
     TN_EXPLORE_ENDLESS = 1U << 12, /* no horizon: remaining times, ranks, ages */
     TN_EXPLORE_RATES = 1U << 13,   /* every node has a clock of its own */

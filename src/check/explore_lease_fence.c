@@ -1,8 +1,8 @@
 /* The ceiling of an acceptor, its disk, and its gate before each answer (F1, F4).
  *
- * A write is an event of its own, so a crash falls before or after it. The cell knows the newest
- * write alone; when a second one is asked for, the older completes first, as files are written in
- * order. An answer waits until the disk holds a ceiling above its ballot. */
+ * A write is an event of its own (but under WRITE_AT_ONCE): a crash falls before or after it. The
+ * cell knows the newest write alone; when a second one is asked for, the older completes first, as
+ * files are written in order. An answer waits until the disk holds a ceiling above its ballot. */
 #include "check/explore_lease_step.h"
 
 #include "base/assert.h"
@@ -37,6 +37,11 @@ bool tn__explore_ceiling_gate(const struct tn__explore_lease *lease,
         tn__ceiling_asked(&ceiling.cell, wanted, WRITE_NEXT);
         verdict = tn__ceiling_cover(&ceiling.cell, counter, &after, &wanted);
         tn_assert(verdict == TN__CEILING_COVERED);
+    }
+    if (after != 0 && tn__explore_has(lease, TN_EXPLORE_WRITE_AT_ONCE)) {
+        tn__ceiling_written(&ceiling.cell, WRITE_NEXT);
+        ceiling.disk = tn__explore_number(ceiling.cell.durable);
+        after = 0;
     }
     tn__ceiling_check(&ceiling.cell);
     tn__explore_ceiling_pack(cluster, acceptor, &ceiling);
