@@ -208,7 +208,7 @@ static void normalise_choices(const struct tn__explore_lease *lease,
     for (uint32_t i = 0; i < lease->config->proposers; i++) {
         const struct tn__explore_proposer *packed = &cluster->proposers[i];
         bool restarts = tn__explore_has(lease, TN_EXPLORE_CRASH) && packed->incarnation == 0;
-        uint32_t above = packed->down != 0 ? 0 : ~0U << packed->floor;
+        uint32_t above = packed->down != 0 ? 0U : ~0U << packed->floor;
         open |= restarts ? ~0U : above;
     }
     uint32_t all = (1U << ballots) - 1;
