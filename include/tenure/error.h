@@ -24,6 +24,8 @@ extern "C" {
     X(-10, FULL, "the table of names is full")                                                     \
     X(-11, WRONG_THREAD, "this call is not allowed from this thread")                              \
     X(-12, NO_QUORUM, "a majority of the members cannot be reached")                               \
+    X(-13, UNKNOWN, "the outcome is not known: it may still be committed")                         \
+    X(-14, EVICTED, "the once-only id is too old to be known")                                     \
     X(-20, IO, "an operation on a file or a socket failed")                                        \
     X(-21, DAMAGED, "a durable word is damaged or missing")                                        \
     X(-22, LOCKED, "another process uses this data directory")                                     \

@@ -62,6 +62,39 @@
 /* Calls from other threads that wait for the loop: more than this is answered BUSY. */
 #define TN_CALLS_MAX 1024
 
+/* The log. Nodes that a group may ever name: sets are 32-bit words, and voters are few. */
+#define TN_LOG_NODES_MAX 31
+
+/* Groups of one node, and ids that a group may have: 0 to TN_GROUP_ID_MAX. */
+#define TN_GROUPS_MAX 1024
+#define TN_GROUP_ID_MAX 65535
+
+/* alpha at most: slots in flight beyond the committed prefix. At 250,000 slots a second and 10 ms a
+ * round it takes 2,500. */
+#define TN_LOG_WINDOW_MAX 16384
+
+/* Entries of one message or one propose call: what one step handles. */
+#define TN_LOG_RUN_MAX 1024
+
+/* A value, by default and at most; an envelope adds its header. */
+#define TN_VALUE_BYTES_DEFAULT (10U << 20)
+#define TN_VALUE_BYTES_MAX (256U << 20)
+
+/* What an execution may answer: kept for repeats, so it is no place for bulk. */
+#define TN_RESULT_BYTES_MAX (1U << 20)
+
+/* State machines of one group. */
+#define TN_MACHINES_MAX 16
+
+/* What one step of a log may put out: the run that came, a run that goes, a run that commits, and
+ * one for what is left over. Messages: a run to every node, one answer and a few of its own. */
+#define TN_LOG_EFFECT_ENTRIES_MAX (4 * TN_LOG_RUN_MAX)
+#define TN_LOG_EFFECT_RECORDS_MAX 8
+#define TN_LOG_EFFECT_MESSAGES_MAX (2 * TN_LOG_NODES_MAX + 16)
+#define TN_LOG_EFFECT_NOTICES_MAX 64
+#define TN_LOG_EFFECT_LOADS_MAX TN_LOG_NODES_MAX
+#define TN_LOG_EFFECT_FORGETS_MAX (4 * TN_LOG_RUN_MAX)
+
 /* How long a stopping node waits for its last words to leave. */
 #define TN_STOP_FLUSH_NS 1000000000LL
 

@@ -6,9 +6,12 @@
 #define TENURE_TENURE_H
 
 #include <tenure/error.h>
+#include <tenure/group.h>
 #include <tenure/lease.h>
 #include <tenure/limits.h>
+#include <tenure/log.h>
 #include <tenure/node.h>
+#include <tenure/state_machine.h>
 #include <tenure/types.h>
 #include <tenure/version.h>
 

@@ -1,0 +1,128 @@
+/* The write-ahead log: one for all groups of a node, one sync covers them all (W1).
+ *
+ * A directory holds segments "00000001.wal" ..., preallocated and zero-filled (W2). A segment is a
+ * header block, then *batches*: what one turn of the node wrote, padded to whole blocks, written
+ * and synced as one. No block that has been synced is ever written again, so a torn write can only
+ * hurt what was never vouched for. A batch says how far everything was synced when it was built:
+ * the sync mark, by which recovery tells a torn tail from damage (W3). A new segment restates each
+ * group's state (TN_LOG_RECORD_STATE), so no idle group pins an old one. docs/disk_format.md has
+ * the bytes.
+ *
+ * Who may call what: tn__wal_open() before anybody else; a batch belongs to who builds it;
+ * tn__wal_write() to one thread, the writer; tn__wal_index(), tn__wal_locate(), tn__wal_retain()
+ * and tn__wal_drop() touch the index and are the caller's to lock; tn__wal_read() may run on any
+ * thread beside the writer, its positions never change. Pure: files through store/file.h, memory
+ * through options.allocate. */
+#ifndef TN_STORE_WAL_H
+#define TN_STORE_WAL_H
+
+#include <tenure/error.h>
+#include <tenure/log.h>
+
+#include "store/file.h"
+
+struct tn__wal; /* Opaque. */
+
+struct tn__wal_options {
+    struct tn__files files;
+    tn__file directory;     /* open, the caller's until tn__wal_close() */
+    uint8_t cluster_id[16]; /* gid: a log of another cluster is refused (V4) */
+    uint8_t disk_id[16];    /* of the data directory (V4) */
+    uint64_t segment_bytes; /* [64 MiB]; the simulator takes 64 KiB */
+    uint32_t block_bytes;   /* 512 or 4096: alignment of writes, buffers and lengths. [4096] */
+    uint32_t direct;        /* files are opened with TN_FILE_DIRECT, writes are synchronous */
+    uint64_t value_bytes_max;
+    /* Grow, shrink or (bytes 0) free a block; `aligned`: to block_bytes. NULL: no memory. */
+    void *(*allocate)(void *context, void *block, size_t bytes, bool aligned);
+    void *allocate_context;
+};
+
+/* What recovery shows, in the order of the log. `bytes` of an entry are borrowed until the call
+ * returns. A non-zero result ends recovery and is returned by tn__wal_open(). */
+struct tn__wal_visitor {
+    void *context;
+    int (*state)(void *context, const struct tn_log_record *record,
+                 const struct tn_log_recovered *state, const struct tn_log_value *configurations,
+                 const uint64_t *configuration_slots, uint32_t configurations_count);
+    int (*record)(void *context, const struct tn_log_record *record,
+                  const struct tn_log_entry *entries, const void *const *bytes);
+};
+
+/* What recovery found (docs/operations.md says what to do about it). */
+struct tn__wal_report {
+    uint64_t segments_count;
+    uint64_t batches_count;
+    uint64_t records_count;
+    uint64_t bytes_read;
+    uint64_t bytes_cut;       /* a torn tail past the last sync mark (W3) */
+    uint64_t bytes_rewritten; /* the tail past the mark that was whole: written again and synced */
+    uint32_t damaged;         /* W3: bytes before the mark are damaged or missing: see `why` */
+    uint32_t reserved;
+};
+
+/* Read the log, check every byte of it, rewrite its tail (W3), and make it ready to be written. An
+ * empty directory is a log that begins. With damage before the sync mark it succeeds with
+ * report->damaged set: what was readable has been shown, and every group counts as damaged. Errors:
+ * TN_ERROR_IO, TN_ERROR_NO_MEMORY, TN_ERROR_DISK_FULL, TN_ERROR_READ_ONLY, TN_ERROR_VERSION,
+ * TN_ERROR_NOT_EMPTY (a log of another cluster or directory), those of the visitor; `why` says in
+ * a sentence which file, which offset, what is wrong and what to do. */
+int tn__wal_open(struct tn__wal **wal, const struct tn__wal_options *options,
+                 const struct tn__wal_visitor *visitor, struct tn__wal_report *report, char *why,
+                 size_t why_size);
+void tn__wal_close(struct tn__wal *wal);
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* The bytes behind a handle, `value->bytes` of them. */
+typedef const void *(*tn__wal_bytes)(void *context, uint64_t handle);
+
+/* One turn's records, encoded as they are added; grows by options.allocate. */
+struct tn__wal_batch;
+
+int tn__wal_batch_new(struct tn__wal *wal, struct tn__wal_batch **batch);
+void tn__wal_batch_free(struct tn__wal_batch *batch);
+void tn__wal_batch_clear(struct tn__wal_batch *batch);
+uint64_t tn__wal_batch_bytes(const struct tn__wal_batch *batch);
+/* Errors: TN_ERROR_NO_MEMORY (the batch is as before). */
+int tn__wal_batch_add(struct tn__wal_batch *batch, const struct tn_log_record *record,
+                      const struct tn_log_entry *entries, tn__wal_bytes bytes, void *context);
+
+/* Make the batch durable: it is when this returns 0. Errors: TN_ERROR_DISK_FULL: nothing was
+ * written, it may be tried again (W4). Anything else is final: what was written is unknown and the
+ * log takes no more (W2); every later call returns the same. */
+int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch);
+
+/* Enter a durable batch into the index of slots. Errors: TN_ERROR_NO_MEMORY. */
+int tn__wal_index(struct tn__wal *wal, const struct tn__wal_batch *batch);
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* Where the newest durable record that holds (group, slot) is. */
+struct tn__wal_position {
+    uint64_t segment;
+    uint64_t offset;     /* of the record */
+    uint32_t bytes;      /* of the record, header included */
+    uint32_t count;      /* slots in it */
+    uint64_t slot_first; /* of it */
+};
+
+/* Errors: TN_ERROR_NOT_FOUND. */
+int tn__wal_locate(const struct tn__wal *wal, uint32_t group, uint64_t slot,
+                   struct tn__wal_position *position);
+
+/* Read one record into `buffer` (position->bytes of it) and check it. Entries point into it.
+ * Errors: TN_ERROR_DAMAGED, TN_ERROR_IO, TN_ERROR_NOT_FOUND (dropped meanwhile). */
+int tn__wal_read(const struct tn__wal *wal, const struct tn__wal_position *position, void *buffer,
+                 size_t buffer_bytes, struct tn_log_record *record, struct tn_log_entry *entries,
+                 const void **bytes, uint32_t entries_max);
+
+/* ---- Space ----------------------------------------------------------------------------------- */
+
+/* K1: slots of the group below `slot` are not needed any more; whole segments that nobody needs are
+ * removed by the next tn__wal_write(). */
+void tn__wal_retain(struct tn__wal *wal, uint32_t group, uint64_t slot);
+
+/* The group is gone from this node: nothing of it is needed. */
+void tn__wal_drop(struct tn__wal *wal, uint32_t group);
+
+#endif
