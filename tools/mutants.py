@@ -29,6 +29,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "tests" / "explore" / "mutants"
 SOURCES = ["src/paxos/lease_acceptor.c", "src/paxos/lease_proposer.c", "src/paxos/ceiling.c",
+           "src/paxos/configuration.c",
            "src/base/text.c", "src/check/lease_rows.c", "src/cmd/simulate_search.c",
            "tests/explore/mutants/explorer.c"]
 FOLDERS = ["include", "src/base", "src/paxos", "src/check"]

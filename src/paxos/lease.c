@@ -73,8 +73,7 @@ struct tn_lease *tn_lease_init(void *memory, const struct tn_lease_options *opti
         .members_count = options->members_count,
         .tables_count = options->tables_count,
         .drift_ppm = options->drift_ppm,
-        .configuration = options->configuration,
-        .left = options->left,
+        .configuration = {.version = options->configuration, .left = options->left},
         .restart_word = options->restart_word,
         .random = options->random,
     };
@@ -116,7 +115,7 @@ struct tn_message *tn__lease_send(struct tn__lease_turn *turn, uint32_t table, u
     struct tn_message *message = &effects->messages[effects->messages_count++];
     memset(message, 0, offsetof(struct tn_message, name));
     message->to = to;
-    message->configuration = turn->lease->configuration; /* F3 */
+    message->configuration = turn->lease->configuration.version; /* F3 */
     message->kind = (uint8_t)kind;
     message->table = (uint8_t)table;
     message->name_bytes = spelling->bytes_count;
@@ -169,8 +168,8 @@ uint64_t tn__lease_write_words(struct tn__lease_turn *turn, uint64_t ceiling)
     *record = (struct tn_record){
         .write = ++lease->writes,
         .ceiling = ceiling,
-        .configuration = lease->joining != 0 ? lease->joining : lease->configuration,
-        .left = lease->joining == 0 && (lease->left != 0 || lease->leaving != 0),
+        .configuration = tn__configuration_record_version(&lease->configuration), /* F3 */
+        .left = tn__configuration_record_left(&lease->configuration),
     };
     for (uint32_t i = 0; i < lease->tables_count; i++) {
         const struct tn__lease_table *table = tn__lease_table_at(lease, i);
@@ -298,7 +297,7 @@ static uint64_t *reject_message(struct tn__lease_turn *turn, const struct tn_mes
                message->ballot.restart_word != turn->event->restart_word) {
         return &lease->counters.misdirected;
     }
-    if (message->configuration != lease->configuration) { /* F3: one version, never an older one */
+    if (!tn__configuration_takes(&lease->configuration, message->configuration)) { /* F3 */
         tn__lease_incident(turn, TN_REASON_CONFIGURATION, lease->members[turn->event->from]);
         return &lease->counters.configurations;
     }

@@ -15,15 +15,13 @@ static uint64_t *silent_because(struct tn__lease_turn *turn, const struct tn__le
 {
     struct tn_lease *lease = turn->lease;
     tn_assert(table->quarantine_ns >= table->options.quarantine_ns);
-    tn_assert(lease->leaving == 0 || lease->joining == 0);
     if (turn->now < table->quarantine_end) {
         return &lease->counters.quarantined; /* A4: whatever was written before the restart */
     }
     if (lease->ceiling.enabled != 0 && lease->written == 0) {
         return &lease->counters.quarantined; /* A4: its D_Q is not on the disk yet */
     }
-    if (lease->left != 0 || lease->leaving != 0 || lease->joining != 0 ||
-        turn->now < lease->silent_until) {
+    if (!tn__configuration_answers(&lease->configuration, turn->now)) {
         return &lease->counters.configurations; /* F3: it has left, or waits out a larger step */
     }
     return NULL;
@@ -50,7 +48,7 @@ static void answer_full(struct tn__lease_turn *turn, const struct tn_message *me
     struct tn_message *sent = &effects->messages[effects->messages_count++];
     *sent = (struct tn_message){
         .to = tn__member_bit(turn->event->from),
-        .configuration = turn->lease->configuration,
+        .configuration = turn->lease->configuration.version,
         .kind = (uint8_t)kind,
         .table = message->table,
         .name_bytes = message->name_bytes,

@@ -140,7 +140,7 @@ void tn__lease_attempt_start(struct tn__lease_turn *turn, uint32_t table,
 
     uint64_t counter = next_counter(lease);
     uint64_t after = 0;
-    if (counter == 0 || lease->left != 0 || lease->leaving != 0 || lease->joining != 0 ||
+    if (counter == 0 || !tn__configuration_attempts(&lease->configuration) ||
         !tn__lease_cover(turn, counter, &after)) {
         if (counter == 0) {
             tn__lease_incident(turn, TN_REASON_COUNTER_EXHAUSTED, tn__lease_self(lease));

@@ -20,6 +20,7 @@
 #include <tenure/lease.h>
 
 #include "paxos/ceiling.h"
+#include "paxos/configuration.h"
 #include "paxos/lease_table.h"
 
 /* What is known of one member's process. */
@@ -37,23 +38,15 @@ struct tn_lease {
     uint32_t members_count;
     uint32_t tables_count;
     uint32_t drift_ppm;
-    uint32_t configuration; /* F3: the version answered for, durable */
-    uint32_t left;          /* F3: durably left */
-    uint32_t leaving;       /* F3: the write that makes `left` durable is in flight */
-    uint32_t joining;       /* F3: the version that the write in flight opens; 0: none */
-    uint32_t reserved;
-    uint64_t words_write;     /* F3: the number of the write that leaves or joins; 0: none */
-    uint64_t joining_ceiling; /* F3: the largest reported, as the opening record says */
-    tn_node_id joining_members[TN_MEMBERS_MAX];
-    uint8_t joining_count;
-    uint8_t joining_larger_step;
+    struct tn__configuration configuration;     /* F3 */
+    tn_node_id joining_members[TN_MEMBERS_MAX]; /* F3: of the version that is being joined */
+    uint32_t joining_count;
     uint64_t restart_word;
     uint64_t counter_seen; /* the highest, own or of others */
     uint64_t writes;       /* numbers given to records so far */
     uint64_t written; /* every write up to this number is durable */
     struct tn__ceiling ceiling;
     struct tn_ballot floor;  /* F2: under the promises of names that are not remembered */
-    tn_time silent_until;    /* F3: after a larger step */
     uint64_t random;         /* state of the jitter; stirred by every event */
     tn_time incident_at[32]; /* by reason: when it was last reported, so that floods are not */
     struct tn__lease_member known[TN_MEMBERS_MAX];

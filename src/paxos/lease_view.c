@@ -104,8 +104,8 @@ void tn_lease_status(const struct tn_lease *lease, tn_time now, struct tn_lease_
     status->restart_word = lease->restart_word;
     status->counter = lease->counter_seen;
     status->ceiling = lease->ceiling.durable;
-    status->configuration = lease->configuration;
-    status->left = lease->left;
+    status->configuration = lease->configuration.version;
+    status->left = lease->configuration.left;
     status->members_count = lease->members_count;
     status->self = lease->self;
     status->ceiling_failed = lease->ceiling.retry_at != 0;
@@ -125,7 +125,7 @@ void tn_lease_check(const struct tn_lease *lease, tn_time now)
     tn_assert(lease->members_count >= 1 && lease->members_count <= TN_MEMBERS_MAX);
     tn_assert(lease->self < lease->members_count);
     tn_assert(lease->restart_word != 0 && lease->restart_word != UINT64_MAX);
-    tn_assert(lease->leaving == 0 || lease->joining == 0);
+    tn__configuration_check(&lease->configuration);
     tn__ceiling_check(&lease->ceiling);
     for (uint32_t i = 0; i < lease->tables_count; i++) {
         const struct tn__lease_table *table = tn__lease_table_at(lease, i);
