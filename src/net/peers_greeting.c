@@ -110,6 +110,25 @@ static bool from_the_past(const struct peer *peer, const struct tn__hello *their
            theirs->restart_word >> 32 < peer->link->restart_word >> 32;
 }
 
+/* Under TLS: may who shows this certificate speak for the member? Else any certificate of the
+ * authority would do, a client's or another member's. A dialled member's was checked for its host
+ * when it was shown. */
+static int check_certificate(const struct link *link, const struct peer *peer, char *why,
+                             size_t why_size)
+{
+    const struct tn__tls *tls = tn__stream_tls(link->stream);
+    const char *host = peer->is.address.host;
+    if (tls == NULL || tn__tls_made_out_to(tls, host, peer->is.name)) {
+        return 0;
+    }
+    char names[90];
+    tn__tls_names(tls, names, sizeof(names));
+    snprintf(why, why_size,
+             "a certificate of %s does not speak for %s: it names neither %.63s nor %s", names,
+             peer->is.name, host, peer->is.name);
+    return TN_ERROR_WRONG_MEMBER;
+}
+
 static bool greet_accepted(struct link *link, const struct tn__hello *theirs,
                            const struct tn__frame_header *header)
 {
@@ -129,6 +148,9 @@ static bool greet_accepted(struct link *link, const struct tn__hello *theirs,
     tn_assert(link->member != LINK_NO_MEMBER); /* tn__handshake_compare() has seen to it */
     const struct peer *peer = &peers->peers[link->member];
     error = tn__handshake_expect(theirs, peer->id, peer->is.name, why, sizeof(why));
+    if (error == 0) {
+        error = check_certificate(link, peer, why, sizeof(why));
+    }
     if (error != 0) {
         return refuse(link, error, why);
     }

@@ -525,3 +525,8 @@ void tn__stream_subject(const struct tn__stream *stream, char *text, size_t text
         tn__tls_subject(stream->tls, text, text_size);
     }
 }
+
+const struct tn__tls *tn__stream_tls(const struct tn__stream *stream)
+{
+    return stream->tls;
+}

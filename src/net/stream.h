@@ -111,6 +111,10 @@ const char *tn__stream_remote(const struct tn__stream *stream);
 /* The common name in the other side's certificate; "" without. */
 void tn__stream_subject(const struct tn__stream *stream, char *text, size_t text_size);
 
+/* The session of a TLS stream, to be asked about the other side's certificate; NULL of a plain one.
+ * Valid while the stream is. */
+const struct tn__tls *tn__stream_tls(const struct tn__stream *stream);
+
 /* The enum tn_error of a libuv error. */
 int tn__net_error(int uv_error);
 

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "net/tls.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <tenure/error.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "net/address.h"
 
 struct tn__tls_context {
@@ -127,13 +129,18 @@ void tn__tls_context_close(struct tn__tls_context *context)
     }
 }
 
-/* The certificate must be made out to `host`, an address in digits or a name. */
-static bool expect_host(SSL *ssl, const char *host)
+static bool is_numeric(const char *host)
 {
     struct tn__address address;
     memset(&address, 0, sizeof(address));
     snprintf(address.host, sizeof(address.host), "%s", host);
-    if (tn__address_is_numeric(&address)) {
+    return tn__address_is_numeric(&address);
+}
+
+/* The certificate must be made out to `host`, an address in digits or a name. */
+static bool expect_host(SSL *ssl, const char *host)
+{
+    if (is_numeric(host)) {
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     }
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -279,5 +286,76 @@ void tn__tls_subject(const struct tn__tls *tls, char *text, size_t text_size)
                                   sizeof(name)) > 0) {
         snprintf(text, text_size, "%s", name);
     }
+    X509_free(certificate);
+}
+
+bool tn__tls_made_out_to(const struct tn__tls *tls, const char *host, const char *name)
+{
+    tn_assert(host[0] != '\0' && name[0] != '\0');
+    X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
+    if (certificate == NULL) {
+        return false;
+    }
+    bool fits = false;
+    if (is_numeric(host)) {
+        fits = X509_check_ip_asc(certificate, host, 0) == 1;
+    } else if (host[0] != '.') { /* OpenSSL takes a leading dot for "anything below" */
+        unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+        fits = X509_check_host(certificate, host, 0, flags, NULL) == 1;
+    }
+    if (!fits && name[0] != '.') {
+        unsigned flags = X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_ALWAYS_CHECK_SUBJECT;
+        fits = X509_check_host(certificate, name, 0, flags, NULL) == 1;
+    }
+    X509_free(certificate);
+    return fits;
+}
+
+/* One alternative name as words; kinds that say nothing of a host are left out. */
+static bool add_alternative(struct tn__text *text, const GENERAL_NAME *name, const char *before)
+{
+    if (name->type == GEN_DNS) {
+        tn__text_add(text, "%sDNS:%.*s", before, ASN1_STRING_length(name->d.dNSName),
+                     (const char *)ASN1_STRING_get0_data(name->d.dNSName));
+        return true;
+    }
+    int length = name->type == GEN_IPADD ? ASN1_STRING_length(name->d.iPAddress) : 0;
+    if (length != 4 && length != 16) {
+        return false;
+    }
+    char digits[INET6_ADDRSTRLEN];
+    inet_ntop(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), digits,
+              sizeof(digits));
+    tn__text_add(text, "%sIP:%s", before, digits);
+    return true;
+}
+
+void tn__tls_names(const struct tn__tls *tls, char *text, size_t text_size)
+{
+    X509 *certificate = SSL_get1_peer_certificate(tls->ssl);
+    if (certificate == NULL) {
+        snprintf(text, text_size, "nobody");
+        return;
+    }
+    char subject[64];
+    struct tn__text names;
+    tn__tls_subject(tls, subject, sizeof(subject));
+    tn__text_init(&names, text, text_size);
+    tn__text_add(&names, "%s", subject[0] != '\0' ? subject : "no common name");
+    GENERAL_NAMES *list = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    const char *before = " (";
+    for (int i = 0; i < sk_GENERAL_NAME_num(list) && !names.cut; i++) { /* -1 of no list */
+        if (add_alternative(&names, sk_GENERAL_NAME_value(list, i), before)) {
+            before = ", ";
+        }
+    }
+    if (before[0] == ',') {
+        tn__text_add(&names, ")");
+    }
+    for (char *c = text; *c != '\0'; c++) {
+        *c =
+            *c >= ' ' && *c <= '~' ? *c : '?'; /* a stranger has chosen them, and they are logged */
+    }
+    GENERAL_NAMES_free(list);
     X509_free(certificate);
 }

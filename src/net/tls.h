@@ -1,7 +1,9 @@
 /* TLS over buffers: bytes of the wire in, bytes of the program out, and back. No socket is touched.
  *
  * A context holds what one side shows and whom it believes; a session is one connection. Both sides
- * must show a certificate, TLS 1.2 is the least, and who dials checks the name in it. */
+ * must show a certificate, TLS 1.2 is the least, and who dials checks the host in it. An accepting
+ * side knows whom to expect only once the other one has said who it is, so it asks afterwards:
+ * tn__tls_made_out_to(). */
 #ifndef TN_NET_TLS_H
 #define TN_NET_TLS_H
 
@@ -52,5 +54,14 @@ void tn__tls_taken(struct tn__tls *tls);
 
 /* The common name of the other side's certificate, "" if it showed none. */
 void tn__tls_subject(const struct tn__tls *tls, char *text, size_t text_size);
+
+/* Is the other side's certificate made out to `host`, by the rule of who dials (an address in
+ * digits or a name among its alternative names; its common name only if it has no such names), or
+ * to the plain `name`, as an alternative name or as the common name? Without a certificate: no. */
+bool tn__tls_made_out_to(const struct tn__tls *tls, const char *host, const char *name);
+
+/* Whom the other side's certificate is made out to, as words: "n1 (DNS:a.example, IP:10.0.0.1)";
+ * cut to the buffer, every byte printable. "nobody" without a certificate. */
+void tn__tls_names(const struct tn__tls *tls, char *text, size_t text_size);
 
 #endif

@@ -152,6 +152,50 @@ static void who_dials_refuses_a_certificate_made_out_to_another_host(void **stat
     cell_end(&cell);
 }
 
+static void
+who_is_dialled_refuses_a_certificate_of_neither_the_members_host_nor_its_name(void **state)
+{
+    (void)state;
+    expect_trouble(
+        "ca.pem", "elsewhere", 0,
+        "a certificate of elsewhere (DNS:elsewhere.example) does not speak for c: it names "
+        "neither 127.0.0.1 nor c");
+    expect_trouble("ca.pem", "elsewhere", 2, "it refuses us: a certificate of elsewhere");
+    expect_trouble(
+        "ca.pem", "any", 0,
+        "a certificate of any (DNS:*, DNS:*.example, DNS:*.0.0.1, IP:127.0.0.2) does not");
+}
+
+static void who_is_dialled_takes_a_certificate_of_the_members_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"c", "named"}; /* as common name, as alternative name */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct cell cell;
+        cell_make(&cell, 3, "127.0.0.1");
+        use(&cell, 0, "ca.pem", "node");
+        use(&cell, 1, "ca.pem", "node");
+        use(&cell, 2, "ca.pem", names[i]); /* c dials, and is never dialled */
+        cell_start_all(&cell);
+        cell_await_connected(&cell, 3);
+        cell_end(&cell);
+    }
+}
+
+static void a_members_certificate_does_not_speak_for_another_member(void **state)
+{
+    (void)state;
+    struct cell cell;
+    cell_make(&cell, 3, "127.0.0.1");
+    use(&cell, 0, "ca.pem", "node");
+    use(&cell, 1, "ca.pem", "c"); /* it is member b that shows it */
+    use(&cell, 2, "ca.pem", "c");
+    cell_start_all(&cell);
+    cell_await_log(&cell, 0, "a certificate of c (DNS:elsewhere.example) does not speak for b");
+    cell_await_log(&cell, 0, "member c (");
+    cell_end(&cell);
+}
+
 static void a_plain_member_and_one_under_tls_do_not_meet(void **state)
 {
     (void)state;
@@ -198,6 +242,10 @@ int main(void)
         cmocka_unit_test(an_authority_that_does_not_vouch_for_the_others_refuses_them),
         cmocka_unit_test(a_certificate_that_is_over_is_refused),
         cmocka_unit_test(who_dials_refuses_a_certificate_made_out_to_another_host),
+        cmocka_unit_test(
+            who_is_dialled_refuses_a_certificate_of_neither_the_members_host_nor_its_name),
+        cmocka_unit_test(who_is_dialled_takes_a_certificate_of_the_members_name),
+        cmocka_unit_test(a_members_certificate_does_not_speak_for_another_member),
         cmocka_unit_test(a_plain_member_and_one_under_tls_do_not_meet),
         cmocka_unit_test(files_that_cannot_be_used_are_named_with_the_cause),
     };

@@ -3,6 +3,9 @@
 #   ca.pem                     an authority
 #   node.pem node.key          made out to localhost, 127.0.0.1 and ::1, by it
 #   elsewhere.pem .key         made out to elsewhere.example, by it
+#   c.pem .key                 the same, with the common name c
+#   named.pem .key             made out to the name c, with another common name
+#   any.pem .key               made out to *, *.example and *.0.0.1, and to 127.0.0.2
 #   stranger.pem .key, stranger_ca.pem   made out to localhost, by another authority
 #   expired.pem .key           made out to localhost, by the first, and over
 set -eu
@@ -27,5 +30,8 @@ authority ca
 authority stranger_ca
 certificate node ca "$here" 2
 certificate elsewhere ca DNS:elsewhere.example 2
+certificate c ca DNS:elsewhere.example 2
+certificate named ca DNS:elsewhere.example,DNS:c 2
+certificate any ca 'DNS:*,DNS:*.example,DNS:*.0.0.1,IP:127.0.0.2' 2
 certificate stranger stranger_ca "$here" 2
 certificate expired ca "$here" -1
