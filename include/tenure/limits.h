@@ -95,6 +95,10 @@
 #define TN_LOG_EFFECT_LOADS_MAX TN_LOG_NODES_MAX
 #define TN_LOG_EFFECT_FORGETS_MAX (4 * TN_LOG_RUN_MAX)
 
+/* From a client's connecting to the end of its TLS handshake. That takes two round trips and a
+ * signature; who needs longer is not there, and holds a connection that others may want. */
+#define TN_TLS_GREETING_NS_MAX 10000000000LL
+
 /* How long a stopping node waits for its last words to leave. */
 #define TN_STOP_FLUSH_NS 1000000000LL
 

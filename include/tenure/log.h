@@ -132,6 +132,7 @@ enum tn_log_message_kind {
 enum tn_log_message_flag {
     TN_LOG_FLAG_LAST_PAGE = 1,
     TN_LOG_FLAG_BELOW_RETAINED = 2,
+    TN_LOG_FLAG_DIVERGED = 4, /* HEARTBEAT: C3, a majority's chain differs from the receiver's */
 };
 
 struct tn_log_message {

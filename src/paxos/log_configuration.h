@@ -1,0 +1,61 @@
+/* Which configuration governs which slot (G2, N2). Plain data.
+ *
+ * A configuration decided in slot i governs from i + alpha on, alpha being the one in force at i:
+ * so each slot has exactly one configuration, and who knows every slot up to j - alpha knows the
+ * one of slot j. The list is in rising order of first slots; the first element governs all slots
+ * below the second one's. Known are only configurations of committed slots.
+ *
+ * Invariants: 1 <= count; first slots and versions rise strictly; no set of voters is empty. */
+#ifndef TN_PAXOS_LOG_CONFIGURATION_H
+#define TN_PAXOS_LOG_CONFIGURATION_H
+
+#include <tenure/log.h>
+
+/* One change is in flight at a time (G2), and a list is trimmed as slots are executed: the one in
+ * force, the one decided, and room for a window that holds more than the rule allows. */
+#define TN__LOG_CONFIGURATIONS_MAX 8U
+
+struct tn__log_configuration {
+    uint64_t first_slot; /* governs from here on */
+    tn_member_set voters;
+    tn_member_set learners;
+    uint32_t version;
+    uint32_t window_slots; /* alpha */
+    uint32_t mode;         /* enum tn_log_mode */
+    uint32_t mode_number;
+};
+
+struct tn__log_configurations {
+    struct tn__log_configuration list[TN__LOG_CONFIGURATIONS_MAX];
+    uint32_t count;
+    uint32_t reserved;
+};
+
+void tn__log_configurations_init(struct tn__log_configurations *configurations,
+                                 const struct tn__log_configuration *first);
+
+/* The one that governs `slot`. */
+const struct tn__log_configuration *
+tn__log_configuration_at(const struct tn__log_configurations *configurations, uint64_t slot);
+
+/* Slot `slot` is committed with this value of kind CONFIGURATION. False: it is not a legal change
+ * (version not the next one, no voters, the list is full): the value is then executed as nothing,
+ * which all members decide alike. */
+bool tn__log_configuration_learn(struct tn__log_configurations *configurations, uint64_t slot,
+                                 const struct tn_log_value *value);
+
+/* Slots below `slot` are of no interest any more. */
+void tn__log_configuration_trim(struct tn__log_configurations *configurations, uint64_t slot);
+
+/* Is `members` a majority of these voters? Counted by identity, never by message. */
+static inline bool tn__log_configuration_quorum(const struct tn__log_configuration *configuration,
+                                                tn_member_set members)
+{
+    uint32_t voters = (uint32_t)__builtin_popcount(configuration->voters);
+    uint32_t present = (uint32_t)__builtin_popcount(configuration->voters & members);
+    return present > voters / 2U;
+}
+
+void tn__log_configurations_check(const struct tn__log_configurations *configurations);
+
+#endif
