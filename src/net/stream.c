@@ -265,6 +265,11 @@ void tn__stream_flush(struct tn__stream *stream)
     send_pending(stream);
 }
 
+bool tn__stream_is_open(const struct tn__stream *stream)
+{
+    return stream->state == STREAM_OPEN;
+}
+
 size_t tn__stream_unsent(const struct tn__stream *stream)
 {
     return stream->kept_plain.length + stream->pending.length + stream->sending.length;

@@ -82,6 +82,9 @@ struct tn__stream *tn__stream_dial(struct tn__net *net, const struct tn__stream_
 struct tn__stream *tn__stream_accept(struct tn__net *net, const struct tn__stream_options *options,
                                      uv_stream_t *listening);
 
+/* Do plain bytes flow? Not yet while a dial or a TLS handshake is under way. */
+bool tn__stream_is_open(const struct tn__stream *stream);
+
 /* Append bytes to what is to be sent. Before the stream is open they are kept. */
 void tn__stream_write(struct tn__stream *stream, const void *bytes, size_t length);
 

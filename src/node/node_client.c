@@ -334,7 +334,7 @@ static void on_accept(void *owner, struct tn__net *net, uv_stream_t *listening)
 
 /* ---- The guest --------------------------------------------------------------------------- */
 
-/* One connection's limits: of a request, between requests, between lines. */
+/* One connection's limits: of the TLS handshake, of a request, between requests, between lines. */
 static void look_at_limits(struct tn__connection *connection, tn_time now)
 {
     if (connection->state == TN_API_READING) {
@@ -344,6 +344,9 @@ static void look_at_limits(struct tn__connection *connection, tn_time now)
             connection->request.state = TN__HTTP_STATE_FAILED;
             tn__api_fail(connection, TN_API_ERROR_SLOW, NULL,
                          "the request did not arrive whole within 10 s");
+        } else if (passed >= TN_TLS_GREETING_NS_MAX && !tn__stream_is_open(connection->stream)) {
+            tn__stream_cut(connection->stream, TN_ERROR_TIMEOUT,
+                           "the TLS handshake was not over within 10 s");
         } else if (passed >= TN_API_IDLE_NS_MAX) {
             tn__api_close(connection);
         }

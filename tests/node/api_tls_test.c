@@ -8,9 +8,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,12 +153,80 @@ static void a_node_of_another_authority_is_not_believed(void **state)
         curl("--cacert other.pem --cert client.pem --key client.key", "https", "/health"), 0);
 }
 
+/* A connected socket to the client port, blocking, with a receive time-out. */
+static int connect_bare(void)
+{
+    int file = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(file >= 0);
+    struct timeval limit = {.tv_sec = 120};
+    assert_int_equal(setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_port = htons(tn__node_client_port(cell.nodes[0].node));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(file, (struct sockaddr *)&address, sizeof(address)), 0);
+    return file;
+}
+
+static SSL_CTX *client_context(void)
+{
+    char path[2][96];
+    snprintf(path[0], sizeof(path[0]), "%s/client.pem", folder);
+    snprintf(path[1], sizeof(path[1]), "%s/client.key", folder);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    assert_non_null(context);
+    assert_int_equal(SSL_CTX_use_certificate_file(context, path[0], SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(context, path[1], SSL_FILETYPE_PEM), 1);
+    return context;
+}
+
+static bool is_healthy(SSL *session)
+{
+    static const char ask[] = "GET /v1/who?name=n HTTP/1.1\r\n\r\n";
+    char answer[512] = "";
+    if (SSL_write(session, ask, sizeof(ask) - 1) != (int)sizeof(ask) - 1) {
+        return false;
+    }
+    int length = SSL_read(session, answer, sizeof(answer) - 1);
+    return length > 0 && strncmp(answer, "HTTP/1.1 200 ", 13) == 0;
+}
+
+/* Who was greeted long before and is idle has 60 s, and is still there when who dawdles is not. */
+static void a_handshake_that_dawdles_ends_before_an_idle_connection(void **state)
+{
+    (void)state;
+    NEEDS_TOOLS();
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to what may be closed */
+    SSL_CTX *context = client_context();
+    SSL *idle = SSL_new(context);
+    int idle_file = connect_bare();
+    assert_int_equal(SSL_set_fd(idle, idle_file), 1);
+    assert_int_equal(SSL_connect(idle), 1);
+    assert_true(is_healthy(idle));
+    static const char *const beginnings[] = {"", "\x16\x03\x01\x02"}; /* silent; in a record */
+    int dawdling[2];
+    for (size_t i = 0; i < 2; i++) {
+        dawdling[i] = connect_bare();
+        size_t length = strlen(beginnings[i]);
+        assert_int_equal(send(dawdling[i], beginnings[i], length, MSG_NOSIGNAL), length);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        char byte;
+        assert_int_equal(recv(dawdling[i], &byte, 1, 0), 0); /* the end, after 10 s */
+        close(dawdling[i]);
+    }
+    assert_true(is_healthy(idle));
+    SSL_free(idle);
+    close(idle_file);
+    SSL_CTX_free(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_shows_its_certificate_is_served_and_known_by_it),
         cmocka_unit_test(who_shows_none_or_anothers_is_not_served),
         cmocka_unit_test(a_node_of_another_authority_is_not_believed),
+        cmocka_unit_test(a_handshake_that_dawdles_ends_before_an_idle_connection),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
