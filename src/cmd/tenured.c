@@ -69,6 +69,27 @@ static int wait_for_the_end(const sigset_t *ends)
     return number;
 }
 
+/* One line of what runs here, with the port that is bound. */
+static void announce(struct daemon *daemon)
+{
+    const struct tn_node_options *options = &daemon->config.node;
+    const char *clients = options->listen_client;
+    struct tn_node_status *status = calloc(1, sizeof(*status));
+    if (status != NULL && tn_node_status(daemon->node, status) == TN_OK) {
+        for (uint32_t i = 0; i < status->members_count; i++) {
+            if (status->members[i].state == TN_MEMBER_SELF && status->members[i].client_url[0]) {
+                clients = status->members[i].client_url;
+            }
+        }
+    }
+    tn__cmd_log_format(
+        &daemon->log, TN_LOG_INFO, "tenured %s: member %s of cell %s; clients at %s; %s%s",
+        tn_version(), options->name, options->cluster, clients,
+        options->data_dir == NULL ? "no data directory: no fencing tokens" : "durable words in ",
+        options->data_dir == NULL ? "" : options->data_dir);
+    free(status);
+}
+
 static int run(struct daemon *daemon)
 {
     char why[512] = "";
@@ -86,11 +107,7 @@ static int run(struct daemon *daemon)
         tn__cmd_log(&daemon->log, TN_LOG_ERROR, why[0] != '\0' ? why : tn_strerror(status));
         return status == TN_ERROR_INVALID ? TN_CMD_USAGE : TN_CMD_FAILED;
     }
-    tn__cmd_log_format(
-        &daemon->log, TN_LOG_INFO, "tenured %s: member %s of cell %s; clients at %s; %s%s",
-        tn_version(), options->name, options->cluster, options->listen_client,
-        options->data_dir == NULL ? "no data directory: no fencing tokens" : "durable words in ",
-        options->data_dir == NULL ? "" : options->data_dir);
+    announce(daemon);
     status = TN_CMD_FAILED;
     if (want_names(daemon)) {
         int number = wait_for_the_end(&ends);

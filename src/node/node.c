@@ -296,6 +296,31 @@ static int open_loop(struct tn_node *node, char *why, size_t why_size)
     return error;
 }
 
+/* The client API, and its URL with the port that is bound, which the kernel chose if it is 0 in the
+ * options. A URL that is too long to be shown is not cut, but left out. */
+static int open_client_port(struct tn_node *node, char *why, size_t why_size)
+{
+    struct tn__node_config *config = &node->config;
+    if (config->listen_client[0] == '\0') {
+        return 0;
+    }
+    int error = tn__node_client_open(node, why, why_size);
+    if (error != 0 || config->client_url[0] != '\0') {
+        return error;
+    }
+    const char *colon = strrchr(config->listen_client, ':');
+    tn_assert(colon != NULL); /* it has been listened on */
+    char url[sizeof("https://") + TN_ADDRESS_BYTES_MAX];
+    int length =
+        snprintf(url, sizeof(url), "%s://%.*s:%u", config->client_tls.used ? "https" : "http",
+                 (int)(colon - config->listen_client), config->listen_client,
+                 (unsigned)tn__node_client_port(node));
+    if ((size_t)length < sizeof(config->client_url)) {
+        memcpy(config->client_url, url, (size_t)length + 1);
+    }
+    return 0;
+}
+
 static int open_all(struct tn_node *node, const struct tn_node_options *options, char *why,
                     size_t why_size)
 {
@@ -312,11 +337,11 @@ static int open_all(struct tn_node *node, const struct tn_node_options *options,
     if (error == 0) {
         error = open_machine(node, why, why_size);
     }
+    if (error == 0) { /* before the peers, who are told its URL */
+        error = open_client_port(node, why, why_size);
+    }
     if (error == 0) {
         error = open_peers(node, why, why_size);
-    }
-    if (error == 0 && node->config.listen_client[0] != '\0') {
-        error = tn__node_client_open(node, why, why_size);
     }
     if (error == 0) {
         error = tn__node_words_start(node);

@@ -331,10 +331,7 @@ static int take_addresses(struct context *context)
             }
         }
         snprintf(config->client_url, sizeof(config->client_url), "%s", options->client_url);
-    } else if (config->listen_client[0] != '\0') {
-        snprintf(config->client_url, sizeof(config->client_url), "%s://%.110s",
-                 config->client_tls.used ? "https" : "http", config->listen_client);
-    }
+    } /* else it is made once the port is bound: node.c */
     return 0;
 }
 

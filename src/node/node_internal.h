@@ -56,7 +56,7 @@ struct tn__node_config {
     char data_dir[1024];
     char listen_peer[TN_ADDRESS_BYTES_MAX + 1];   /* "": does not listen */
     char listen_client[TN_ADDRESS_BYTES_MAX + 1]; /* "": no client API */
-    char client_url[TN_CLIENT_URL_BYTES_MAX + 1];
+    char client_url[TN_CLIENT_URL_BYTES_MAX + 1]; /* "" until the port is bound, if not given */
     struct tn__node_tls_files peer_tls;
     struct tn__node_tls_files client_tls;
     void (*on_notice)(struct tn_node *node, const struct tn_notice *notice, void *data);

@@ -6,6 +6,10 @@
 #include "base/assert.h"
 #include "base/text.h"
 
+/* A HELLO carries no name of a cluster but a digest of it; this much tells two apart, and leaves
+ * room for the rest of the sentence in a refusal. */
+#define TAG_BYTES_SHOWN 4
+
 /* "name (node 3)": who the peer says it is. */
 static void add_peer(struct tn__text *why, const struct tn__hello *theirs)
 {
@@ -55,11 +59,12 @@ static int compare_clusters(const struct tn__hello *ours, const struct tn__hello
         return TN_OK;
     }
     add_peer(why, theirs);
-    tn__text_add(why, " belongs to cluster ");
-    tn__text_add_hex(why, theirs->cluster_id, sizeof(theirs->cluster_id));
-    tn__text_add(why, ", this node to ");
-    tn__text_add_hex(why, ours->cluster_id, sizeof(ours->cluster_id));
-    tn__text_add(why, ": check the addresses of the peers");
+    tn__text_add(why, " belongs to the cluster whose name has the SHA-256 ");
+    tn__text_add_hex(why, theirs->cluster_id, TAG_BYTES_SHOWN);
+    tn__text_add(why, "..., this node to that of ");
+    tn__text_add_hex(why, ours->cluster_id, TAG_BYTES_SHOWN);
+    tn__text_add(why,
+                 "...: give all members the same cluster, or check the addresses of the peers");
     return TN_ERROR_WRONG_CLUSTER;
 }
 

@@ -297,6 +297,32 @@ static void status_and_health_tell_of_the_members(void **state)
     client_port_expect(0, "/v1/acquire", "{\"name\": \"n\"}", 503, "no_quorum");
 }
 
+/* The port is 0 in the options: the kernel chooses it. */
+static void L1_who_does_not_own_a_name_shows_where_its_owner_is_asked(void **state)
+{
+    (void)state;
+    struct held held = client_port_acquire(0, "n", 60000);
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u", (unsigned)client_port_of(0));
+    for (uint32_t node = 0; node < 3; node++) {
+        tn_time since = 0;
+        for (bool known = false; !known; assert_true(cell_patience(&since))) {
+            struct http_answer who = client_port_call(node, "/v1/who?name=n", NULL);
+            const json_t *owner = json_object_get(who.json, "owner");
+            known = owner != NULL; /* the others are told a moment later */
+            if (known) {
+                assert_string_equal(json_text_of(owner, "url"), url);
+            }
+            http_answer_free(&who);
+        }
+        struct http_answer status = client_port_call(node, "/v1/status", NULL);
+        const json_t *first = json_array_get(json_object_get(status.json, "members"), 0);
+        assert_string_equal(json_text_of(first, "url"), url);
+        http_answer_free(&status);
+    }
+    client_port_release(0, &held, 200);
+}
+
 static void a_watcher_sees_the_state_and_then_changes(void **state)
 {
     (void)state;
@@ -434,6 +460,7 @@ int main(void)
         WITH_THREE(C1_a_node_that_leaves_does_not_release_what_a_client_counts_on),
         WITH_ONE(leases_are_listed_page_by_page),
         WITH_THREE(status_and_health_tell_of_the_members),
+        WITH_THREE(L1_who_does_not_own_a_name_shows_where_its_owner_is_asked),
         WITH_THREE(a_watcher_sees_the_state_and_then_changes),
         WITH_ONE(a_watcher_of_one_name_sees_that_it_is_free),
         WITH_ONE(metrics_count_what_happens),

@@ -196,7 +196,8 @@ static void each_difference_is_refused_in_a_sentence_with_both_values(void **sta
     theirs.diskless = 1; /* no difference that matters */
     assert_int_equal(tn__handshake_compare(&ours, &theirs, why, sizeof(why)), TN_OK);
     theirs.cluster_id[0] = 'x';
-    assert_refused(&theirs, TN_ERROR_WRONG_CLUSTER, "3031", "7831");
+    assert_refused(&theirs, TN_ERROR_WRONG_CLUSTER, "this node to that of 30313233...",
+                   "the cluster whose name has the SHA-256 78313233...");
     theirs = hello_of(2);
     assert_refused(&theirs, TN_ERROR_WRONG_MEMBER, "own id 2", "two processes");
     theirs = hello_of(1);
