@@ -80,6 +80,16 @@
 #define TN_VALUE_BYTES_DEFAULT (10U << 20)
 #define TN_VALUE_BYTES_MAX (256U << 20)
 
+/* A payload: a value in its envelope. */
+#define TN_PAYLOAD_BYTES_MAX (TN_VALUE_BYTES_MAX + 64U)
+
+/* A frame of the log's messages. One that has TN_LOG_FRAME_BYTES_FULL gets no more, so that a run
+ * of small values is cheap to hold and never in the way for long; only a single large value makes a
+ * longer one, and that much a reader may have to keep. */
+#define TN_LOG_FRAME_MESSAGES_MAX 4096U
+#define TN_LOG_FRAME_BYTES_FULL (1U << 20)
+#define TN_LOG_FRAME_BYTES_MAX (TN_PAYLOAD_BYTES_MAX + TN_LOG_FRAME_BYTES_FULL)
+
 /* What an execution may answer: kept for repeats, so it is no place for bulk. */
 #define TN_RESULT_BYTES_MAX (1U << 20)
 

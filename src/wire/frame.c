@@ -26,6 +26,7 @@ enum {
 _Static_assert(OFFSET_ZERO + 4 == TN_FRAME_HEADER_BYTES, "the header is as long as announced");
 _Static_assert(TN_FRAME_GREETING_BYTES_MAX <= TN_FRAME_BYTES_MAX, "any buffer takes a greeting");
 _Static_assert(TN_FRAME_ITEMS_MAX <= UINT16_MAX, "the count of items is two bytes");
+_Static_assert(TN_LOG_FRAME_MESSAGES_MAX <= UINT16_MAX, "so is that of messages");
 
 static const uint8_t magic[4] = {'t', 'n', 'r', 1};
 
@@ -69,6 +70,8 @@ static enum tn__frame_fault check_length(uint8_t kind, uint32_t length)
     } else if (kind == TN_FRAME_PING || kind == TN_FRAME_PONG) {
         least = TN_FRAME_PING_BYTES;
         most = TN_FRAME_PING_BYTES;
+    } else if (kind == TN_FRAME_LOG) {
+        most = TN_LOG_FRAME_BYTES_MAX;
     }
     if (length > most) {
         return TN_FRAME_FAULT_LONG;
@@ -158,6 +161,13 @@ static enum tn__frame_fault check_expected(const struct tn__frame_header *header
     return TN_FRAME_FAULT_NONE;
 }
 
+static uint32_t items_max(uint8_t kind)
+{
+    return kind == TN_FRAME_ITEMS ? TN_FRAME_ITEMS_MAX
+           : kind == TN_FRAME_LOG ? TN_LOG_FRAME_MESSAGES_MAX
+                                  : 0;
+}
+
 enum tn__frame_fault tn__frame_open(const uint8_t *bytes, uint32_t frame_bytes,
                                     const struct tn__frame_expected *expected,
                                     struct tn__frame_header *header)
@@ -175,8 +185,7 @@ enum tn__frame_fault tn__frame_open(const uint8_t *bytes, uint32_t frame_bytes,
     if (tn__get_u32(bytes + OFFSET_ZERO) != 0 && header->version <= TN_PROTOCOL_VERSION_MAX) {
         return TN_FRAME_FAULT_RESERVED;
     }
-    uint32_t items_max = header->kind == TN_FRAME_ITEMS ? TN_FRAME_ITEMS_MAX : 0;
-    if (header->items_count > items_max) {
+    if (header->items_count > items_max(header->kind)) {
         return TN_FRAME_FAULT_COUNT;
     }
     return check_expected(header, expected);

@@ -6,7 +6,7 @@
  *        0      4  magic, "tnr\x01"
  *        4      1  protocol version that the body is written in
  *        5      1  kind (enum tn__frame_kind)
- *        6      2  items in the body; 0 unless the kind is ITEMS
+ *        6      2  items or messages in the body; 0 unless the kind is ITEMS or LOG
  *        8      4  length of the whole frame, this header included
  *       12      4  CRC-32C of the whole frame, computed with this field zero
  *       16      8  cluster tag: tn__frame_cluster_tag() of the cluster id
@@ -46,6 +46,7 @@ enum tn__frame_kind {
     TN_FRAME_ITEMS,     /* messages of the lease machine (codec.h); none: "still here" */
     TN_FRAME_PING,      /* to be answered at once */
     TN_FRAME_PONG,      /* the answer */
+    TN_FRAME_LOG,       /* messages of the log's machines (log_codec.h) */
     TN_FRAME_KINDS_END,
 };
 
@@ -104,7 +105,8 @@ struct tn__frame_expected {
 
 /* Find the end of the first frame among the `length` bytes received so far. *frame_bytes becomes
  * its length if it is complete, 0 if more must be awaited: never more than TN_FRAME_BYTES_MAX in
- * all, and TN_FRAME_GREETING_BYTES_MAX for a greeting. Looks at the first 12 bytes only. */
+ * all, TN_LOG_FRAME_BYTES_MAX for messages of the log and TN_FRAME_GREETING_BYTES_MAX for a
+ * greeting. Looks at the first 12 bytes only. */
 enum tn__frame_fault tn__frame_scan(const uint8_t *bytes, size_t length, uint32_t *frame_bytes);
 
 /* Check one whole frame, as tn__frame_scan() delimited it, and take its header apart. The body

@@ -15,11 +15,12 @@ enum {
     OFFSET_DISKLESS = 4,
     OFFSET_NAME = 5,
     OFFSET_ADDRESS = 6,
-    OFFSET_ZERO = 7,
+    OFFSET_CONNECTION = 7,
     OFFSET_CLUSTER = 8,
     OFFSET_CONFIGURATION = 24,
     OFFSET_DRIFT = 28,
-    FIXED_BYTES = 32,
+    OFFSET_DISK = 32,
+    FIXED_BYTES = 48,
     TABLE_BYTES = 24,
     REFUSAL_FIXED_BYTES = 4,
 };
@@ -97,6 +98,7 @@ bool tn__hello_valid(const struct tn__hello *hello)
     size_t address_bytes = text_length(hello->client_address, sizeof(hello->client_address));
     return hello->version_min >= 1 && hello->version_min <= hello->version_max &&
            hello->node != 0 && hello->restart_word != UINT64_MAX && hello->diskless <= 1 &&
+           hello->connection < TN_CONNECTIONS_END &&
            hello->drift_ppm <= TN_DRIFT_PPM_MAX && name_bytes >= 1 &&
            name_bytes <= TN_MEMBER_NAME_BYTES_MAX && is_printable(hello->name, name_bytes, '!') &&
            address_bytes <= TN_CLIENT_ADDRESS_BYTES_MAX &&
@@ -119,9 +121,11 @@ uint32_t tn__hello_write(uint8_t *bytes, const struct tn__hello *hello, tn_node_
     body[OFFSET_DISKLESS] = hello->diskless;
     body[OFFSET_NAME] = (uint8_t)name_bytes;
     body[OFFSET_ADDRESS] = (uint8_t)address_bytes;
+    body[OFFSET_CONNECTION] = hello->connection;
     memcpy(body + OFFSET_CLUSTER, hello->cluster_id, sizeof(hello->cluster_id));
     tn__put_u32(body + OFFSET_CONFIGURATION, hello->configuration);
     tn__put_u32(body + OFFSET_DRIFT, hello->drift_ppm);
+    memcpy(body + OFFSET_DISK, hello->disk_id, sizeof(hello->disk_id));
     uint8_t *at = body + FIXED_BYTES;
     for (uint32_t i = 0; i < hello->members_count; i++, at += 2) {
         tn__put_u16(at, hello->members[i]);
@@ -174,7 +178,7 @@ int tn__hello_read(const uint8_t *bytes, const struct tn__frame_header *header,
     uint32_t body_bytes = header->length - TN_FRAME_HEADER_BYTES;
     if (body_bytes < FIXED_BYTES || body[OFFSET_MEMBERS] > TN_MEMBERS_MAX ||
         body[OFFSET_TABLES] > TN_TABLES_MAX || body[OFFSET_NAME] > TN_MEMBER_NAME_BYTES_MAX ||
-        body[OFFSET_ADDRESS] > TN_CLIENT_ADDRESS_BYTES_MAX || body[OFFSET_ZERO] != 0) {
+        body[OFFSET_ADDRESS] > TN_CLIENT_ADDRESS_BYTES_MAX) {
         return TN_ERROR_MALFORMED;
     }
     uint32_t wanted = FIXED_BYTES + 2U * body[OFFSET_MEMBERS] +
@@ -194,8 +198,10 @@ int tn__hello_read(const uint8_t *bytes, const struct tn__frame_header *header,
         .members_count = body[OFFSET_MEMBERS],
         .tables_count = body[OFFSET_TABLES],
         .diskless = body[OFFSET_DISKLESS],
+        .connection = body[OFFSET_CONNECTION],
     };
     memcpy(hello->cluster_id, body + OFFSET_CLUSTER, sizeof(hello->cluster_id));
+    memcpy(hello->disk_id, body + OFFSET_DISK, sizeof(hello->disk_id));
     hello_lists_read(body, hello);
     /* A text with a zero inside would read back shorter than it was sent. */
     bool whole = strlen(hello->name) == body[OFFSET_NAME] &&

@@ -16,11 +16,12 @@
  *        4      1  1: diskless (no durable words, no fencing token); 0: fenced
  *        5      1  bytes of the member's name, 1 to TN_MEMBER_NAME_BYTES_MAX
  *        6      1  bytes of the client address, 0 to TN_CLIENT_ADDRESS_BYTES_MAX
- *        7      1  zero
+ *        7      1  which connection this is (enum tn__connection)
  *        8     16  cluster id
  *       24      4  configuration: the version of the membership
  *       28      4  rho, parts per million
- *       32         members, 2 bytes each; tables, 24 bytes each: D_P, D_A, D_Q; name; address
+ *       32     16  disk id (V4): of the data directory; zero without one
+ *       48         members, 2 bytes each; tables, 24 bytes each: D_P, D_A, D_Q; name; address
  * A sender whose highest version is above ours may append; what it appends is not looked at.
  *
  * REFUSAL body: the error number (4 bytes, two's complement), then the text to the frame's end. */
@@ -34,6 +35,14 @@
 
 /* The text of a refusal. */
 #define TN_REFUSAL_TEXT_BYTES_MAX 256
+
+/* Two members have one connection for what must not wait, and, while logs are open, one for what is
+ * long, so that no length of the one delays the other. */
+enum tn__connection {
+    TN_CONNECTION_CONTROL = 0, /* leases, votes, heartbeats */
+    TN_CONNECTION_BULK,        /* entries of logs */
+    TN_CONNECTIONS_END,
+};
 
 struct tn__hello_table {
     tn_time proposer_ns;   /* D_P */
@@ -52,6 +61,8 @@ struct tn__hello {
     uint8_t members_count;
     uint8_t tables_count;
     uint8_t diskless;
+    uint8_t connection;  /* enum tn__connection */
+    uint8_t disk_id[16]; /* all zero: none */
     tn_node_id members[TN_MEMBERS_MAX];
     struct tn__hello_table tables[TN_TABLES_MAX];
     char name[TN_MEMBER_NAME_BYTES_MAX + 1];              /* terminated; printable, no blanks */
