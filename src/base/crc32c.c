@@ -69,6 +69,13 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
         memcpy(&word, at, sizeof(word));
         sum = __builtin_ia32_crc32di(sum, word);
     }
+    if (length >= 4) {
+        uint32_t word;
+        memcpy(&word, at, sizeof(word));
+        sum = __builtin_ia32_crc32si((uint32_t)sum, word);
+        length -= 4;
+        at += 4;
+    }
     for (; length > 0; length--, at++) {
         sum = __builtin_ia32_crc32qi((uint32_t)sum, *at);
     }

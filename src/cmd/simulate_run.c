@@ -447,7 +447,7 @@ static const struct option long_options[] = {
 
 int tn__simulate_run(int argc, char **argv)
 {
-    static const struct tn__world_observer tracer = {NULL, print_sight};
+    static const struct tn__world_observer tracer = {.see = print_sight};
     struct arguments arguments = {.request = {.seed = 1}, .seeds = 1, .threads = 1};
     optind = 1;
     int option;

@@ -287,7 +287,12 @@ void tn__fault_plan_begin(struct tn__fault_plan *plan, struct tn__world *world,
         .woken = on_woken,
     };
     tn__world_set_hooks(world, &hooks);
-    struct tn__world_observer observer = {plan, on_sight};
+    struct tn__world_observer observer = {
+        .context = plan,
+        .see = on_sight,
+        .kinds = tn__sight_bit(TN_SIGHT_DELIVERED) | tn__sight_bit(TN_SIGHT_REFUSED) |
+                 tn__sight_bit(TN_SIGHT_LOST) | tn__sight_bit(TN_SIGHT_CRASHED),
+    };
     tn__world_add_observer(world, &observer);
     tn__plan_set_clocks(plan);
     for (uint32_t i = 0; i < plan->nodes_count; i++) {

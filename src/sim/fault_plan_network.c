@@ -162,32 +162,47 @@ static void concatenate(struct tn__fault_plan *plan, struct tn__world_frame *fra
     tn__plan_hit(plan, TN_FAULT_CONCATENATED);
 }
 
+/* The draws of single frames, one of which may harm this one. */
+static enum tn__fault drawn_damage(struct tn__fault_plan *plan)
+{
+    static const enum tn__fault kinds[] = {TN_FAULT_CORRUPT_BIT, TN_FAULT_CORRUPT_RUN,
+                                           TN_FAULT_CORRUPT_LENGTH, TN_FAULT_CORRUPT_CUT,
+                                           TN_FAULT_CONCATENATED};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (tn__plan_draw(plan, kinds[i], plan->options.trouble_ppm)) {
+            return kinds[i];
+        }
+    }
+    return TN_FAULTS_COUNT;
+}
+
 static void damage(struct tn__fault_plan *plan, struct tn__world_frame *frame)
 {
-    uint32_t ppm = plan->options.trouble_ppm;
+    enum tn__fault fault = drawn_damage(plan);
     uint32_t bytes = frame->bytes_count;
+    if (fault == TN_FAULTS_COUNT) {
+        return;
+    }
+    if (fault == TN_FAULT_CONCATENATED) {
+        concatenate(plan, frame);
+        return;
+    }
     uint8_t before[TN_WORLD_FRAME_BYTES_MAX];
     memcpy(before, frame->bytes, bytes);
-    if (tn__plan_draw(plan, TN_FAULT_CORRUPT_BIT, ppm)) {
+    if (fault == TN_FAULT_CORRUPT_BIT) {
         uint64_t bit = tn__plan_below(plan, 8ULL * bytes);
         frame->bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
-        tn__plan_hit(plan, TN_FAULT_CORRUPT_BIT);
-    } else if (tn__plan_draw(plan, TN_FAULT_CORRUPT_RUN, ppm)) {
+    } else if (fault == TN_FAULT_CORRUPT_RUN) {
         uint32_t at = (uint32_t)tn__plan_below(plan, bytes);
         uint32_t run = 1 + (uint32_t)tn__plan_below(plan, bytes - at);
         uint8_t with = (uint8_t)tn__random_next(&plan->random);
         memset(frame->bytes + at, with, run);
-        tn__plan_hit(plan, TN_FAULT_CORRUPT_RUN);
-    } else if (tn__plan_draw(plan, TN_FAULT_CORRUPT_LENGTH, ppm)) {
+    } else if (fault == TN_FAULT_CORRUPT_LENGTH) {
         tn__put_u32(frame->bytes + LENGTH_OFFSET, (uint32_t)tn__random_next(&plan->random));
-        tn__plan_hit(plan, TN_FAULT_CORRUPT_LENGTH);
-    } else if (tn__plan_draw(plan, TN_FAULT_CORRUPT_CUT, ppm)) {
+    } else {
         frame->bytes_count = 1 + (uint32_t)tn__plan_below(plan, bytes - 1);
-        tn__plan_hit(plan, TN_FAULT_CORRUPT_CUT);
-    } else if (tn__plan_draw(plan, TN_FAULT_CONCATENATED, ppm)) {
-        concatenate(plan, frame);
-        return;
     }
+    tn__plan_hit(plan, fault);
     frame->damaged = frame->bytes_count != bytes || memcmp(before, frame->bytes, bytes) != 0;
 }
 

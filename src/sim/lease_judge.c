@@ -133,8 +133,9 @@ static uint32_t find_name(const struct tn__lease_judge *judge, uint32_t table, c
 {
     for (uint32_t i = 0; i < judge->names_count; i++) {
         const struct judged_name *name = &judge->names[i];
-        if (name->table == table && name->bytes_count == bytes_count &&
-            memcmp(name->bytes, bytes, bytes_count) == 0) {
+        if (name->bytes[0] == bytes[0] && name->table == table &&
+            name->bytes_count == bytes_count &&
+            (bytes_count == 1 || memcmp(name->bytes, bytes, bytes_count) == 0)) {
             return i;
         }
     }
@@ -541,31 +542,50 @@ static void on_notice(struct tn__lease_judge *judge, const struct tn__sight *sig
 
 /* ---- After each turn: inv.L2, inv.L9, inv.L10 ----------------------------------------------- */
 
-static void judge_view(struct tn__lease_judge *judge, const struct tn__sight *sight, uint32_t name)
+static void judge_view(struct tn__lease_judge *judge, const struct tn__sight *sight, uint32_t name,
+                       const struct tn_lease_view *view)
 {
-    const struct judged_name *judged = &judge->names[name];
     const struct held *held = &judge->persons[sight->process].names[name].held;
     bool holds = !tn_ballot_is_none(held->ballot) && sight->local < held->deadline;
-    struct tn_lease_view view;
-    if (!tn__world_view(judge->world, sight->process, judged->table, judged->bytes,
-                        judged->bytes_count, &view)) {
-        view = (struct tn_lease_view){0};
-    }
     if (holds) {
-        if (view.owned == 0 || view.deadline != held->deadline || view.token != held->token ||
-            !tn_ballot_equal(view.ballot, held->ballot)) {
+        if (view->owned == 0 || view->deadline != held->deadline || view->token != held->token ||
+            !tn_ballot_equal(view->ballot, held->ballot)) {
             object(judge, sight->process, "inv.L9", "a lease changed that nothing ended",
                    held->ballot);
         }
         return;
     }
-    if (view.owned != 0) {
+    if (view->owned != 0) {
         object(judge, sight->process, "inv.L2", "owner without, or after, an activation",
-               view.ballot);
+               view->ballot);
     }
     const struct tn_lease_table_options *table = table_of(judge, name);
-    if (view.certain != 0 || view.deadline != 0 || view.remaining > table->acceptor_ns) {
-        object(judge, sight->process, "inv.L10", "a hint that claims too much", view.ballot);
+    if (view->certain != 0 || view->deadline != 0 || view->remaining > table->acceptor_ns) {
+        object(judge, sight->process, "inv.L10", "a hint that claims too much", view->ballot);
+    }
+}
+
+/* The views of all names the node knows anything of, and of the others that it knows nothing. */
+static void judge_views(struct tn__lease_judge *judge, const struct tn__sight *sight)
+{
+    static const struct tn_lease_view nothing;
+    const struct tn_lease *lease = tn__world_lease(judge->world, sight->process);
+    uint32_t seen = 0;
+    for (uint32_t table = 0; lease != NULL && table < judge->options->tables_count; table++) {
+        struct tn_lease_view view;
+        uint32_t cursor = 0;
+        while (tn_lease_next(lease, table, &cursor, sight->local, &view)) {
+            uint32_t name = find_name(judge, table, view.name, view.name_bytes);
+            if (name < TN_JUDGE_NAMES_MAX) {
+                judge_view(judge, sight, name, &view);
+                seen |= 1U << name;
+            }
+        }
+    }
+    for (uint32_t name = 0; name < judge->names_count; name++) {
+        if ((seen >> name & 1U) == 0) {
+            judge_view(judge, sight, name, &nothing);
+        }
     }
 }
 
@@ -578,8 +598,8 @@ static void on_turn_ended(struct tn__lease_judge *judge, const struct tn__sight 
                    *told);
             *told = (struct tn_ballot){0};
         }
-        judge_view(judge, sight, i);
     }
+    judge_views(judge, sight);
 }
 
 /* ---- Dispatch ------------------------------------------------------------------------------- */
@@ -656,7 +676,14 @@ void tn__lease_judge_begin(struct tn__lease_judge *judge, struct tn__world *worl
     for (uint32_t i = 0; i < TN_WORLD_PROCESSES_MAX; i++) {
         memset(&judge->persons[i], 0, offsetof(struct person, names));
     }
-    struct tn__world_observer observer = {judge, tn__lease_judge_see};
+    struct tn__world_observer observer = {
+        .context = judge,
+        .see = tn__lease_judge_see,
+        .kinds = tn__sight_bit(TN_SIGHT_STARTED) | tn__sight_bit(TN_SIGHT_CRASHED) |
+                 tn__sight_bit(TN_SIGHT_EVENT) | tn__sight_bit(TN_SIGHT_SENT) |
+                 tn__sight_bit(TN_SIGHT_DELIVERED) | tn__sight_bit(TN_SIGHT_NOTICE) |
+                 tn__sight_bit(TN_SIGHT_TURN_ENDED),
+    };
     tn__world_add_observer(world, &observer);
 }
 

@@ -171,7 +171,7 @@ void tn__scenario_do_cluster(struct tn__scenario *scenario, struct tn__scenario_
                                     .write_begun = write_begun,
                                     .timer_at = timer_at};
     tn__world_set_hooks(world, &hooks);
-    struct tn__world_observer observer = {scenario, tn__scenario_see};
+    struct tn__world_observer observer = {.context = scenario, .see = tn__scenario_see};
     tn__world_add_observer(world, &observer);
     tn__lease_judge_begin(scenario->judge, world);
     begin_drawing(scenario, options.nodes_count);

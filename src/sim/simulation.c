@@ -12,6 +12,8 @@
 
 #define EVENTS_MAX_DEFAULT 20000U
 #define CRC_OFFSET 12U /* of a frame's checksum, which stands for all its bytes */
+#define HASH_WORDS_ROOM 1024U
+#define HASH_WORDS_OF_A_SIGHT_MAX 8U
 #define STEADY_LEASES 10U
 #define RETRY_NS (2 * TN_SECOND) /* a failed write is tried again after a second (F4) */
 
@@ -20,17 +22,35 @@ struct tn__simulation {
     struct tn__lease_judge *judge;
     struct tn__fault_plan *plan;
     XXH3_state_t *hash;
+    uint32_t words_count; /* said, and not yet hashed */
+    uint64_t words[HASH_WORDS_ROOM];
     struct tn__swarm swarm;
 };
 
 /* ---- The hash ------------------------------------------------------------------------------- */
 
+/* The frames and the turn's beginning say what the other two kinds would say again. */
+static const uint32_t hashed_sights = ~(1U << TN_SIGHT_SENT | 1U << TN_SIGHT_TURN_ENDED);
+
+static void hash_words(struct tn__simulation *simulation)
+{
+    XXH3_128bits_update(simulation->hash, simulation->words,
+                        simulation->words_count * sizeof(simulation->words[0]));
+    simulation->words_count = 0;
+}
+
 static void hash_sight(void *context, const struct tn__sight *sight)
 {
     struct tn__simulation *simulation = context;
-    uint64_t words[8] = {(uint64_t)sight->kind << 32 | sight->process, sight->real, sight->local,
-                         sight->word};
-    size_t count = 4;
+    if (simulation->words_count + HASH_WORDS_OF_A_SIGHT_MAX > HASH_WORDS_ROOM) {
+        hash_words(simulation);
+    }
+    uint64_t *words = simulation->words + simulation->words_count;
+    uint32_t count = 0;
+    words[count++] = (uint64_t)sight->kind << 32 | sight->process;
+    words[count++] = sight->real;
+    words[count++] = sight->local;
+    words[count++] = sight->word;
     if (sight->kind == TN_SIGHT_NOTICE) {
         const struct tn_notice *notice = sight->notice;
         words[count++] = (uint64_t)notice->kind << 8 | notice->reason;
@@ -40,10 +60,9 @@ static void hash_sight(void *context, const struct tn__sight *sight)
     } else if (sight->frame != NULL) {
         words[count++] = sight->frame->serial << 16 | sight->frame->bytes_count;
         words[count++] = tn__get_u32(sight->frame->bytes + CRC_OFFSET);
-    } else if (sight->kind == TN_SIGHT_SENT || sight->kind == TN_SIGHT_TURN_ENDED) {
-        return; /* the frames and the turn's beginning say it all */
     }
-    XXH3_128bits_update(simulation->hash, words, count * sizeof(words[0]));
+    tn_assert(count <= HASH_WORDS_OF_A_SIGHT_MAX);
+    simulation->words_count += count;
 }
 
 /* ---- Life ----------------------------------------------------------------------------------- */
@@ -186,7 +205,9 @@ void tn__simulation_run(struct tn__simulation *simulation,
     int error = tn__world_reset(simulation->world, &simulation->swarm.world, NULL, 0);
     tn_assert(error == 0);
     XXH3_128bits_reset(simulation->hash);
-    struct tn__world_observer hasher = {simulation, hash_sight};
+    simulation->words_count = 0;
+    struct tn__world_observer hasher = {
+        .context = simulation, .see = hash_sight, .kinds = hashed_sights};
     tn__world_add_observer(simulation->world, &hasher);
     if (request->observer != NULL) {
         tn__world_add_observer(simulation->world, request->observer);
@@ -202,6 +223,7 @@ void tn__simulation_run(struct tn__simulation *simulation,
         tn__lease_judge_report(simulation->judge, TN_WORLD_NONE, "V4",
                                "a node with an empty directory started without being told so");
     }
+    hash_words(simulation);
     XXH128_hash_t hash = XXH3_128bits_digest(simulation->hash);
     result->hash[0] = hash.high64;
     result->hash[1] = hash.low64;

@@ -18,12 +18,19 @@ struct tn__world_process *tn__world_process(const struct tn__world *world, uint3
 
 void tn__world_tell(struct tn__world *world, struct tn__sight *sight, uint32_t index)
 {
-    const struct tn__world_process *process = tn__world_process(world, index);
+    uint32_t kind = tn__sight_bit((enum tn__sight_kind)sight->kind);
+    if ((world->sights & kind) == 0) {
+        return;
+    }
+    struct tn__world_process *process = tn__world_process(world, index);
     sight->process = index;
     sight->real = world->now;
-    sight->local = process->lease == NULL ? 0 : tn__world_clock_read(&process->clock, world->now);
+    sight->local = process->lease != NULL ? tn__world_process_local(process) : 0;
     for (uint32_t i = 0; i < world->observers_count; i++) {
-        world->observers[i].see(world->observers[i].context, sight);
+        const struct tn__world_observer *observer = &world->observers[i];
+        if ((observer->kinds & kind) != 0) {
+            observer->see(observer->context, sight);
+        }
     }
 }
 
@@ -259,6 +266,7 @@ int tn__world_reset(struct tn__world *world, const struct tn__world_options *opt
     world->options = *options;
     world->hooks = (struct tn__world_hooks){0};
     world->observers_count = 0;
+    world->sights = 0;
     world->processes_count = 0;
     world->now = TN__WORLD_BEGIN_NS;
     world->events = 0;
@@ -295,7 +303,10 @@ void tn__world_set_hooks(struct tn__world *world, const struct tn__world_hooks *
 void tn__world_add_observer(struct tn__world *world, const struct tn__world_observer *observer)
 {
     tn_assert(world->observers_count < TN_WORLD_OBSERVERS_MAX);
-    world->observers[world->observers_count++] = *observer;
+    struct tn__world_observer *added = &world->observers[world->observers_count++];
+    *added = *observer;
+    added->kinds = observer->kinds != 0 ? observer->kinds : UINT32_MAX;
+    world->sights |= added->kinds;
 }
 
 /* ---- Looking -------------------------------------------------------------------------------- */
@@ -366,5 +377,5 @@ bool tn__world_view(const struct tn__world *world, uint32_t index, uint32_t tabl
     const struct tn__world_process *process = tn__world_process(world, index);
     return process->lease != NULL &&
            tn_lease_who(process->lease, table, name, name_bytes,
-                        tn__world_clock_read(&process->clock, world->now), view) == TN_OK;
+                        tn__world_local(world, index), view) == TN_OK;
 }

@@ -113,7 +113,14 @@ struct tn__sight {
 struct tn__world_observer {
     void *context;
     void (*see)(void *context, const struct tn__sight *sight);
+    uint32_t kinds; /* what it is told of, tn__sight_bit() of each kind; 0: everything */
+    uint32_t reserved;
 };
+
+static inline uint32_t tn__sight_bit(enum tn__sight_kind kind)
+{
+    return 1U << (uint32_t)kind;
+}
 
 /* What is asked of a plan of faults; each may be NULL. They may call the functions of "Frames" for
  * the frame given, tn__world_plan_write() and tn__world_wake(), and nothing that makes a turn. */

@@ -51,7 +51,7 @@ tn_time tn__world_clock_reaches(const struct tn__world_clock *clock, tn_time loc
 
 tn_time tn__world_local(const struct tn__world *world, uint32_t process)
 {
-    return tn__world_clock_read(&tn__world_process(world, process)->clock, world->now);
+    return tn__world_process_local(tn__world_process(world, process));
 }
 
 tn_time tn__world_real(const struct tn__world *world, uint32_t process, tn_time local)
@@ -65,6 +65,7 @@ static void rebase(struct tn__world_process *process)
     struct tn__world_clock *clock = &process->clock;
     clock->base = raw(clock, process->world->now);
     clock->since = process->world->now;
+    process->read_at = 0;
     process->timer_due = 0; /* whatever was planned is planned anew */
 }
 
@@ -109,5 +110,6 @@ void tn__world_set_lag(struct tn__world *world, uint32_t index, tn_time lag)
 {
     struct tn__world_process *process = tn__world_process(world, index);
     process->clock.lag = lag;
+    process->read_at = 0;
     replan(process);
 }

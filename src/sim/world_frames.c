@@ -91,7 +91,15 @@ static bool begin_frame(struct tn__world_process *process, uint32_t member)
     return true;
 }
 
-static void finish_frame(struct tn__world_process *process, uint32_t member)
+static uint64_t counter_of(const struct tn__world_process *process)
+{
+    struct tn_lease_status status;
+    tn_lease_status(process->lease, 0, &status);
+    return status.counter;
+}
+
+/* `counter`: the highest that the process has seen, which goes into the header. */
+static void finish_frame(struct tn__world_process *process, uint32_t member, uint64_t counter)
 {
     struct tn__world *world = process->world;
     uint32_t slot = process->frames[member];
@@ -100,10 +108,8 @@ static void finish_frame(struct tn__world_process *process, uint32_t member)
         free_slot(world, slot);
         return;
     }
-    struct tn_lease_status status;
-    tn_lease_status(process->lease, 0, &status);
     struct tn__world_frame *frame = &world->frames[slot];
-    frame->bytes_count = tn__frame_finish(&process->builders[member], status.counter);
+    frame->bytes_count = tn__frame_finish(&process->builders[member], counter);
     tn_assert(frame->bytes_count <= TN_WORLD_FRAME_BYTES_MAX);
     frame->from_word = process->restart_word;
     frame->to_word = world->processes[member].restart_word;
@@ -141,16 +147,17 @@ void tn__world_post(struct tn__world_process *process, tn_member_set to,
         tn_assert(added);
         if (world->options.single_item != 0 ||
             builder->header.length + TN_ITEM_BYTES_MAX > TN_WORLD_FRAME_BYTES_MAX) {
-            finish_frame(process, member);
+            finish_frame(process, member, counter_of(process));
         }
     }
 }
 
 void tn__world_flush(struct tn__world_process *process)
 {
+    uint64_t counter = process->building != 0 ? counter_of(process) : 0;
     for (uint32_t member = 0; process->building != 0; member++) {
         if ((process->building >> member & 1U) != 0) {
-            finish_frame(process, member);
+            finish_frame(process, member, counter);
         }
     }
 }

@@ -44,6 +44,8 @@ struct tn__world_process {
     struct tn__world_clock clock;
     struct tn__world_plan timer;
     struct tn__world_plan write;
+    tn_time read_at;          /* real time of the clock's last reading; 0: it must be read anew */
+    tn_time read_local;       /* that reading: much happens at one instant, and all of it is told */
     tn_time timer_due;        /* the machine's deadline, local, that `timer` was planned for */
     struct tn_record writing; /* the record being written, if is_writing */
     struct tn_record queued;  /* the newest one after it; write: 0: none */
@@ -82,6 +84,7 @@ struct tn__world {
     struct tn__world_hooks hooks;
     struct tn__world_observer observers[TN_WORLD_OBSERVERS_MAX];
     uint32_t observers_count;
+    uint32_t sights; /* kinds that any observer is told of */
     uint32_t processes_count;
     tn_time now;
     uint64_t events;
@@ -113,6 +116,16 @@ struct tn__world_process *tn__world_process(const struct tn__world *world, uint3
 /* ---- world_clock.c -------------------------------------------------------------------------- */
 
 tn_time tn__world_clock_read(const struct tn__world_clock *clock, tn_time real);
+
+/* The process's own clock now. */
+static inline tn_time tn__world_process_local(struct tn__world_process *process)
+{
+    if (process->read_at != process->world->now) {
+        process->read_at = process->world->now;
+        process->read_local = tn__world_clock_read(&process->clock, process->read_at);
+    }
+    return process->read_local;
+}
 
 /* The earliest real time, not before `now`, at which the clock reads `local` or more. */
 tn_time tn__world_clock_reaches(const struct tn__world_clock *clock, tn_time local, tn_time now);

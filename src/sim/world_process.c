@@ -81,7 +81,7 @@ void tn__world_turn(struct tn__world_process *process, struct tn_event *event)
     struct tn__world *world = process->world;
     tn_assert(process->lease != NULL && !process->is_paused);
     world->events++;
-    event->now = tn__world_clock_read(&process->clock, world->now); /* T1: once, and now */
+    event->now = tn__world_process_local(process); /* T1: once, and now */
     event->random = tn__random_next(&world->random);
     struct tn__sight begun = {.kind = TN_SIGHT_EVENT, .event = event, .word = event->kind};
     tn__world_tell(world, &begun, process->index);
@@ -137,7 +137,7 @@ int tn__world_start(struct tn__world *world, uint32_t index, bool bootstrap)
                sizeof(options.former_quarantine_ns));
     }
     memset(process->memory, 0, world->lease_bytes);
-    tn_time now = tn__world_clock_read(&process->clock, world->now);
+    tn_time now = tn__world_process_local(process);
     process->lease = tn_lease_init(process->memory, &options, now);
     struct tn__driver_world callbacks = {process, on_append, on_send, on_notify};
     tn__driver_init(process->driver, process->lease, &callbacks);
@@ -197,6 +197,7 @@ uint32_t tn__world_start_copy(struct tn__world *world, uint32_t index)
     process->disk = tn__sim_disk_copy(original->disk, tn__random_next(&world->random));
     process->member = original->member;
     process->clock = original->clock;
+    process->read_at = 0;
     return tn__world_start(world, copy, false) == TN_OK ? copy : TN_WORLD_NONE;
 }
 
@@ -240,7 +241,7 @@ void tn__world_resume(struct tn__world *world, uint32_t index, bool frames_first
     process->is_paused = false;
     struct tn__sight sight = {.kind = TN_SIGHT_RESUMED};
     tn__world_tell(world, &sight, index);
-    tn_time now = tn__world_clock_read(&process->clock, world->now);
+    tn_time now = tn__world_process_local(process);
     if (!frames_first && tn__driver_deadline(process->driver) <= now) {
         tn__world_fire_timer(process);
     }

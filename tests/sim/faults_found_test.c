@@ -31,7 +31,7 @@ static void T1_an_attempt_in_flight_over_a_suspend_never_opens_a_tenure(void **s
     struct tn__world_options options = three();
     script_begin(&script, &options);
     uint32_t opened = 0;
-    struct tn__world_observer observer = {&opened, count_opened};
+    struct tn__world_observer observer = {.context = &opened, .see = count_opened};
     tn__world_add_observer(script.world, &observer);
     tn__world_ask(script.world, 0, TN_REQUEST_ACQUIRE, "a");
     struct tn_request forsake = {.kind = TN_REQUEST_FORSAKE};
