@@ -70,6 +70,36 @@ static uint32_t slot_for(struct tn__lease_turn *turn, struct tn__lease_table *ta
     return slot;
 }
 
+/* What stands before the cell, for PREPARE and ACCEPT alike: is this acceptor silent (A4, F3), is
+ * the ballot below a durable ceiling (F1, F4), is there room for a record? Returns the record's
+ * slot, and in `after` the write that the answer waits for; or TN__SLOT_NONE when the message is
+ * dealt with: passed over and counted, or answered with `refusal` for want of room. */
+static uint32_t slot_to_answer_from(struct tn__lease_turn *turn, const struct tn_message *message,
+                                    struct tn__lease_table *table, enum tn_message_kind refusal,
+                                    uint64_t *after)
+{
+    tn_assert(refusal == TN_MESSAGE_REJECTED || refusal == TN_MESSAGE_REFUSED);
+    uint64_t *silent = silent_because(turn, table);
+    if (silent != NULL) {
+        (*silent)++;
+        return TN__SLOT_NONE;
+    }
+    tn_assert(turn->now >= table->quarantine_end); /* A4 */
+    if (message->kind == TN_MESSAGE_PREPARE && message->durations != table->durations) {
+        turn->lease->counters.durations++; /* Terms: carried in PREPARE alone */
+        tn__lease_incident(turn, TN_REASON_DURATIONS, tn_ballot_node(message->ballot));
+        return TN__SLOT_NONE;
+    }
+    if (!tn__lease_cover(turn, message->ballot.counter, after)) {
+        return TN__SLOT_NONE; /* F4 */
+    }
+    uint32_t slot = slot_for(turn, table);
+    if (slot == TN__SLOT_NONE) {
+        answer_full(turn, message, refusal);
+    }
+    return slot;
+}
+
 /* What the cell knows that the proposer should: a higher promise, and the lease in the way. */
 static void report(struct tn_message *sent, const struct tn__lease_acceptor *acceptor, tn_time now)
 {
@@ -109,24 +139,9 @@ void tn__lease_on_prepare(struct tn__lease_turn *turn, const struct tn_message *
     tn_assert(tn_ballot_node(message->ballot) == turn->lease->members[turn->event->from]);
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
-    uint64_t *silent = silent_because(turn, table);
-    if (silent != NULL) {
-        (*silent)++;
-        return;
-    }
-    tn_assert(turn->now >= table->quarantine_end); /* A4 */
-    if (message->durations != table->durations) {
-        lease->counters.durations++;
-        tn__lease_incident(turn, TN_REASON_DURATIONS, tn_ballot_node(message->ballot));
-        return;
-    }
     uint64_t after = 0;
-    if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
-        return; /* F4 */
-    }
-    uint32_t slot = slot_for(turn, table);
+    uint32_t slot = slot_to_answer_from(turn, message, table, TN_MESSAGE_REJECTED, &after);
     if (slot == TN__SLOT_NONE) {
-        answer_full(turn, message, TN_MESSAGE_REJECTED);
         return;
     }
     struct tn__lease_acceptor *acceptor = &tn__lease_table_name(table, slot)->acceptor;
@@ -168,19 +183,9 @@ void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *m
     tn_assert(tn_ballot_node(message->ballot) == turn->lease->members[turn->event->from]);
     struct tn_lease *lease = turn->lease;
     struct tn__lease_table *table = tn__lease_table_at(lease, message->table);
-    uint64_t *silent = silent_because(turn, table);
-    if (silent != NULL) {
-        (*silent)++;
-        return;
-    }
-    tn_assert(turn->now >= table->quarantine_end); /* A4 */
     uint64_t after = 0;
-    if (!tn__lease_cover(turn, message->ballot.counter, &after)) {
-        return; /* F4 */
-    }
-    uint32_t slot = slot_for(turn, table);
+    uint32_t slot = slot_to_answer_from(turn, message, table, TN_MESSAGE_REFUSED, &after);
     if (slot == TN__SLOT_NONE) {
-        answer_full(turn, message, TN_MESSAGE_REFUSED);
         return;
     }
     struct tn__lease_acceptor *acceptor = &tn__lease_table_name(table, slot)->acceptor;
