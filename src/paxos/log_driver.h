@@ -24,7 +24,8 @@
 /* What the driver asks of the world. None of these may call back into the driver. */
 struct tn__log_driver_world {
     void *context;
-    /* Make the record durable, after those appended before; later say written() or failed(). */
+    /* Make the record durable, after those appended before; later say written() or failed().
+     * `entries` are the record's own: its entries_first is 0. So with send(). */
     void (*append)(void *context, const struct tn_log_record *record,
                    const struct tn_log_entry *entries);
     /* Send to the members of `to`, never this node itself. May be lost. */
@@ -50,12 +51,13 @@ struct tn__log_driver *tn__log_driver_init(void *memory, uint32_t groups_max, ui
                                            const struct tn__log_driver_world *world);
 
 /* Add a group; the machine stays the caller's and must outlive it. Errors: TN_ERROR_FULL,
- * TN_ERROR_INVALID (the id is taken). */
+ * TN_ERROR_INVALID (the id is taken), TN_ERROR_BUSY (writes of an earlier group of this id are
+ * still under way). */
 int tn__log_driver_add(struct tn__log_driver *driver, uint32_t group, struct tn_log *log,
                        tn_time now);
 
-/* Take a group out: what was held for it is dropped. Its unfinished writes may still be reported.
- */
+/* Take a group out: what was held for it is dropped. Its unfinished writes are still to be
+ * reported: until then its id is not free. */
 void tn__log_driver_remove(struct tn__log_driver *driver, uint32_t group);
 
 /* NULL: no such group here. */
@@ -71,12 +73,16 @@ void tn__log_driver_written(struct tn__log_driver *driver, uint32_t group, uint6
                             tn_time now, uint64_t random);
 void tn__log_driver_failed(struct tn__log_driver *driver, tn_time now, uint64_t random);
 
-/* Give TIMER to every group that is due; at most `limit` steps. True if work was left over. */
+/* Give TIMER once to every group that is due, to `limit` of them at most. True if any is due still.
+ */
 bool tn__log_driver_timers(struct tn__log_driver *driver, tn_time now, uint64_t random,
                            uint32_t limit);
 
 /* When the next TIMER is due, over all groups: O(1). */
 tn_time tn__log_driver_deadline(const struct tn__log_driver *driver);
+
+/* Messages lost for want of room, or because their write failed or their group was taken out. */
+uint64_t tn__log_driver_dropped(const struct tn__log_driver *driver);
 
 void tn__log_driver_check(const struct tn__log_driver *driver);
 
