@@ -17,6 +17,10 @@
  * `committed` and fetches), and an accept of it is answered without storing it again, since what
  * was chosen there is what any later ballot proposes.
  *
+ * What was learned (V3) is chosen, whatever ballot it came with, and that ballot may be above the
+ * promise. After a restart such a slot may lie above what is known committed: by its ballot it is
+ * known, counts as resolved, and is reported as it is.
+ *
  * Invariants: the promise never falls, and is at or above every accepted ballot; one (ballot, slot)
  * has one value for ever; every slot above `committed` that was accepted is in the ring. */
 #ifndef TN_PAXOS_LOG_ACCEPTOR_H
@@ -40,14 +44,15 @@ struct tn__log_acceptor {
 
 enum tn__log_verdict {
     TN__LOG_AGREE = 1, /* V1: the promise rose: persist it, then report */
-    TN__LOG_AGAIN,     /* V1: the same ballot once more: report again, nothing new to persist */
+    TN__LOG_AGAIN,     /* V1: the same ballot once more: report again, nothing new to persist; what
+                          was written before must be durable all the same */
     TN__LOG_ABORT,     /* V1, V2: a higher promise stands */
     TN__LOG_SUGGEST,   /* V1: this number is another incarnation's */
     TN__LOG_ACCEPTED,  /* V2: persist, then answer */
-    TN__LOG_RESOLVED,  /* V2: known committed: answer (the promise may have risen: persist that) */
+    TN__LOG_RESOLVED,  /* V2: known chosen: answer (the promise may have risen: persist that) */
     TN__LOG_BEYOND,    /* the slot does not fit the ring: not answered; catch-up moves the ring */
     TN__LOG_CONFLICT,  /* another value under the same ballot and slot, or for a committed slot:
-                          somebody  breaks the protocol; nothing is changed */
+                          somebody breaks the protocol; nothing is changed */
 };
 
 void tn__log_acceptor_init(struct tn__log_acceptor *acceptor, uint32_t capacity,

@@ -3,7 +3,8 @@
  * A configuration decided in slot i governs from i + alpha on, alpha being the one in force at i:
  * so each slot has exactly one configuration, and who knows every slot up to j - alpha knows the
  * one of slot j. The list is in rising order of first slots; the first element governs all slots
- * below the second one's. Known are only configurations of committed slots.
+ * below the second one's. Known are only configurations of committed slots. A change is legal only
+ * once the one before it governs (G2), or a smaller window could make it govern before that one.
  *
  * Invariants: 1 <= count; first slots and versions rise strictly; no set of voters is empty. */
 #ifndef TN_PAXOS_LOG_CONFIGURATION_H
@@ -11,8 +12,8 @@
 
 #include <tenure/log.h>
 
-/* One change is in flight at a time (G2), and a list is trimmed as slots are executed: the one in
- * force, the one decided, and room for a window that holds more than the rule allows. */
+/* One change is in flight at a time (G2): the one in force, the one decided, and room for slots
+ * below that somebody still asks about. */
 #define TN__LOG_CONFIGURATIONS_MAX 8U
 
 struct tn__log_configuration {
@@ -39,10 +40,16 @@ const struct tn__log_configuration *
 tn__log_configuration_at(const struct tn__log_configurations *configurations, uint64_t slot);
 
 /* Slot `slot` is committed with this value of kind CONFIGURATION. False: it is not a legal change
- * (version not the next one, no voters, the list is full): the value is then executed as nothing,
- * which all members decide alike. */
+ * (an earlier one does not govern yet, version not the next one, no voters, a member that votes and
+ * learns): the value is then executed as nothing, which all members decide alike. A list that is
+ * full loses its oldest element, which governs only slots that are long committed. */
 bool tn__log_configuration_learn(struct tn__log_configurations *configurations, uint64_t slot,
                                  const struct tn_log_value *value);
+
+/* N2: the last slot that may be proposed, the prefix up to `committed` being known: none whose
+ * configuration could still be changed by a slot after it. */
+uint64_t tn__log_configuration_window_end(const struct tn__log_configurations *configurations,
+                                          uint64_t committed);
 
 /* Slots below `slot` are of no interest any more. */
 void tn__log_configuration_trim(struct tn__log_configurations *configurations, uint64_t slot);

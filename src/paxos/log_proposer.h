@@ -14,7 +14,9 @@
  *   - every slot up to j - alpha is committed (so its configuration is known), and
  *   - the counted promises are a majority of that configuration (N2: when a chosen slot brings a
  * new configuration, Prepare is repeated to it first), and
- *   - up to `reported` its value is the merged one, or a no-op if nobody reported it (a hole).
+ *   - its value is the merged one, or up to `reported` a no-op if nobody reported it (a hole).
+ *     (A value of a page whose promise was never counted is merged too: of a majority and more the
+ *     highest ballot's value is as good as that of the majority.)
  * One (ballot, slot) gets one value for ever: a proposal that was made stays in the ring until it
  * is committed, and is repeated as it is.
  *
@@ -80,6 +82,12 @@ void tn__log_proposer_begin(struct tn__log_proposer *proposer, struct tn__log_pr
 uint32_t tn__log_proposer_advance(struct tn__log_proposer *proposer,
                                   struct tn__log_proposal *proposals, uint64_t committed,
                                   uint64_t *forgotten);
+
+/* PREPARING, and the counted promises are a majority of the configuration of `from`: LEADING. To be
+ * asked after _advance(), which may have come to another configuration; _promise() asks it itself.
+ * Returns whether it leads. */
+bool tn__log_proposer_settle(struct tn__log_proposer *proposer,
+                             const struct tn__log_configurations *configurations);
 
 /* A page of a promise of `member`, beginning at `slot` and ending before `slot_end`. Entries'
  * references are taken by the ring or put to `forgotten` (entries_count at most);
