@@ -70,8 +70,8 @@ uint32_t tn__log_acceptor_report(const struct tn__log_acceptor *acceptor,
     for (; slot <= acceptor->highest && count < entries_max; slot++) {
         if (tn__log_acceptor_holds(acceptor, slots, slot)) {
             const struct tn__log_slot *held = &slots[slot & (acceptor->capacity - 1U)];
-            entries[count++] = (struct tn_log_entry){
-                .slot = slot, .ballot = held->ballot, .value = held->value};
+            entries[count++] =
+                (struct tn_log_entry){.slot = slot, .ballot = held->ballot, .value = held->value};
         }
     }
     *last = slot > acceptor->highest;
@@ -122,13 +122,12 @@ enum tn__log_verdict tn__log_acceptor_accept(struct tn__log_acceptor *acceptor,
     bool holds = tn__log_acceptor_holds(acceptor, slots, slot);
     const struct tn__log_slot *held = tn__log_slot_at(acceptor, slots, slot);
     /* No accepted ballot is above the promise: that one was learned, its value is chosen. */
-    bool chosen = slot <= committed ||
-                  (holds && tn_log_ballot_compare(held->ballot, acceptor->promise) > 0);
+    bool chosen =
+        slot <= committed || (holds && tn_log_ballot_compare(held->ballot, acceptor->promise) > 0);
     if (holds && is_in_conflict(held, ballot, value, chosen)) {
         return TN__LOG_CONFLICT;
     }
-    bool resolved =
-        slot <= committed || (holds && tn_log_ballot_compare(held->ballot, ballot) > 0);
+    bool resolved = slot <= committed || (holds && tn_log_ballot_compare(held->ballot, ballot) > 0);
     acceptor->promise = ballot; /* V2 */
     if (resolved) {
         return TN__LOG_RESOLVED;

@@ -63,7 +63,8 @@ bool tn__log_configuration_learn(struct tn__log_configurations *configurations, 
     }
     bool mode_changes = value->mode != 0 && value->mode != last.mode;
     configurations->list[configurations->count++] = (struct tn__log_configuration){
-        .first_slot = slot + last.window_slots, /* G2: the window in force at `slot` is the last's */
+        .first_slot =
+            slot + last.window_slots, /* G2: the window in force at `slot` is the last's */
         .voters = value->voters,
         .learners = value->learners,
         .version = value->version,

@@ -124,10 +124,10 @@ static uint64_t merge(struct tn__log_proposer *proposer, struct tn__log_proposal
     return replaced;
 }
 
-static enum tn__log_page
-judge_page(const struct tn__log_proposer *proposer, uint32_t member, struct tn_log_ballot ballot,
-           uint64_t slot, uint64_t slot_end, bool last, uint64_t member_committed,
-           uint64_t committed, const struct tn_log_entry *entries, uint32_t entries_count)
+static enum tn__log_page judge_page(const struct tn__log_proposer *proposer, uint32_t member,
+                                    struct tn_log_ballot ballot, uint64_t slot, uint64_t slot_end,
+                                    bool last, uint64_t member_committed, uint64_t committed,
+                                    const struct tn_log_entry *entries, uint32_t entries_count)
 {
     if (proposer->phase == TN__LOG_IDLE || !tn_log_ballot_equal(ballot, proposer->ballot) ||
         member >= TN_LOG_NODES_MAX || (proposer->promised & bit_of(member)) != 0 ||
@@ -157,8 +157,8 @@ tn__log_proposer_promise(struct tn__log_proposer *proposer, struct tn__log_propo
     tn_assert(!taken || proposer->phase != TN__LOG_PREPARING || proposer->from == committed + 1);
     *forgotten_count = 0;
     for (uint32_t i = 0; i < entries_count; i++) {
-        uint64_t handle = taken ? merge(proposer, proposals, &entries[i], committed)
-                                : entries[i].value.handle;
+        uint64_t handle =
+            taken ? merge(proposer, proposals, &entries[i], committed) : entries[i].value.handle;
         if (handle != 0) {
             forgotten[(*forgotten_count)++] = handle;
         }

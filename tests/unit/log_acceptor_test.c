@@ -369,10 +369,10 @@ static void run_history(uint64_t seed)
         switch (tn__random_below(&seed, 8)) {
         case 0: {
             int order = tn_log_ballot_compare(b, model.promise);
-            assert_int_equal(tn__log_acceptor_prepare(&cell.acceptor, b),
-                             order > 0    ? TN__LOG_AGREE
-                             : order == 0 ? TN__LOG_AGAIN
-                                          : TN__LOG_ABORT);
+            assert_int_equal(tn__log_acceptor_prepare(&cell.acceptor, b), order > 0 ? TN__LOG_AGREE
+                                                                          : order == 0
+                                                                              ? TN__LOG_AGAIN
+                                                                              : TN__LOG_ABORT);
             model.promise = order > 0 ? b : model.promise;
             break;
         }
@@ -415,7 +415,8 @@ int main(void)
         cmocka_unit_test(V1_aborts_what_is_below_its_promise_and_keeps_it),
         cmocka_unit_test(V1_suggests_when_another_incarnation_has_the_number),
         cmocka_unit_test(V1_equal_ballots_before_the_decision_the_second_is_told_the_first),
-        cmocka_unit_test(V1_equal_ballots_after_the_decision_the_slot_is_ignored_and_never_promised),
+        cmocka_unit_test(
+            V1_equal_ballots_after_the_decision_the_slot_is_ignored_and_never_promised),
         cmocka_unit_test(V1_reports_in_pages_what_is_accepted_and_not_committed),
         cmocka_unit_test(V2_accepts_at_or_above_the_promise_and_raises_it),
         cmocka_unit_test(V2_a_higher_ballot_replaces_and_the_old_value_is_forgotten),

@@ -125,9 +125,8 @@ static void C3_equal_prefixes_have_equal_chains_whatever_way_they_came(void **st
         assert_true(a.learner.checksum == b.learner.checksum && a.learner.checksum != 0);
     }
     for (uint64_t slot = 1; slot <= 6; slot++) {
-        assert_true(
-            tn__log_learner_checksum_at(&a.learner, &a.acceptor, a.slots, slot, &sum_a) &&
-            tn__log_learner_checksum_at(&b.learner, &b.acceptor, b.slots, slot, &sum_b));
+        assert_true(tn__log_learner_checksum_at(&a.learner, &a.acceptor, a.slots, slot, &sum_a) &&
+                    tn__log_learner_checksum_at(&b.learner, &b.acceptor, b.slots, slot, &sum_b));
         assert_true(sum_a == sum_b);
     }
     assert_false(tn__log_learner_checksum_at(&a.learner, &a.acceptor, a.slots, 7, &sum_a));
