@@ -244,6 +244,7 @@ struct tn_node_table_status {
     X(strangers, "connections closed: no greeting in time, or too many at once")                   \
     X(garbage, "connections cut: bytes that are no valid frame")                                   \
     X(floods, "connections cut: the other side does not read what it is sent")                     \
+    X(bulk_dropped, "frames of log entries dropped: the member does not read them fast enough")      \
     X(silences, "connections cut: nothing was heard of the member")                                \
     X(writes, "durable words written")                                                             \
     X(write_failures, "durable words that could not be written")                                   \

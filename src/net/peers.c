@@ -80,15 +80,32 @@ static struct link *link_make(struct tn__peers *peers, enum link_phase phase, ui
     return link;
 }
 
-static uint64_t back_off_ms(struct peer *peer)
+uint64_t tn__peers_back_off_ms(struct tn__peers *peers, uint32_t *step)
 {
-    uint64_t whole = (uint64_t)TN_PEERS_BACK_OFF_MS_MIN << peer->back_off_step;
+    uint64_t whole = (uint64_t)TN_PEERS_BACK_OFF_MS_MIN << *step;
     if (whole >= TN_PEERS_BACK_OFF_MS_MAX) {
         whole = TN_PEERS_BACK_OFF_MS_MAX;
     } else {
-        peer->back_off_step += 1;
+        *step += 1;
     }
-    return whole / 2 + tn__random_below(&peer->peers->random, whole / 2 + 1);
+    return whole / 2 + tn__random_below(&peers->random, whole / 2 + 1);
+}
+
+struct link *tn__link_dial(struct peer *peer, enum tn__channel connection)
+{
+    struct tn__peers *peers = peer->peers;
+    struct link *link = link_make(peers, LINK_DIALLING, (uint32_t)(peer - peers->peers));
+    if (link == NULL) {
+        return NULL;
+    }
+    link->connection = connection;
+    struct tn__stream_options options = stream_options(link);
+    link->stream = tn__stream_dial(peers->net, &options, &peer->is.address, peer->dials_count);
+    if (link->stream == NULL) {
+        free(link);
+        return NULL;
+    }
+    return link;
 }
 
 static void dial(struct peer *peer);
@@ -101,25 +118,18 @@ static void on_redial(uv_timer_t *timer)
 static void dial_later(struct peer *peer)
 {
     if (!peer->peers->closing) {
-        uv_timer_start(&peer->redial, on_redial, back_off_ms(peer), 0);
+        uint64_t wait_ms = tn__peers_back_off_ms(peer->peers, &peer->back_off_step);
+        uv_timer_start(&peer->redial, on_redial, wait_ms, 0);
     }
 }
 
 static void dial(struct peer *peer)
 {
-    struct tn__peers *peers = peer->peers;
-    if (peer->link != NULL || peers->closing) {
+    if (peer->link != NULL || peer->peers->closing) {
         return;
     }
-    struct link *link = link_make(peers, LINK_DIALLING, (uint32_t)(peer - peers->peers));
+    struct link *link = tn__link_dial(peer, TN_CHANNEL_CONTROL);
     if (link == NULL) {
-        dial_later(peer);
-        return;
-    }
-    struct tn__stream_options options = stream_options(link);
-    link->stream = tn__stream_dial(peers->net, &options, &peer->is.address, peer->dials_count);
-    if (link->stream == NULL) {
-        free(link);
         dial_later(peer);
         return;
     }
@@ -143,6 +153,10 @@ void tn__link_forget(struct link *link, enum tn_member_state state, int error, c
 {
     struct tn__peers *peers = link->peers;
     strangers_remove(link);
+    if (link->connection == TN_CHANNEL_BULK) {
+        tn__bulk_forget(link, why);
+        return;
+    }
     struct peer *peer = link->member == LINK_NO_MEMBER ? NULL : &peers->peers[link->member];
     if (peer == NULL || peer->link != link) {
         if (peer != NULL && peer->link == NULL) {
@@ -153,6 +167,7 @@ void tn__link_forget(struct link *link, enum tn_member_state state, int error, c
     }
     peer->link = NULL;
     tn__peer_trouble(peer, state, error, why);
+    tn__bulk_end(peer);
     if (link->phase == LINK_CONNECTED) {
         peers->counters->disconnects += 1;
         if (link->age_ticks >= TN_PEERS_SETTLED_TICKS) {
@@ -172,6 +187,10 @@ void tn__link_connected(struct link *link)
     tn_assert(link->member < peers->members_count && link->member != peers->self);
     struct peer *peer = &peers->peers[link->member];
     strangers_remove(link);
+    if (link->connection == TN_CHANNEL_BULK) {
+        tn__bulk_connected(link);
+        return;
+    }
     if (peer->link != NULL && peer->link != link) {
         struct link *old = peer->link;
         struct tn__stream *stream = old->stream;
@@ -193,6 +212,7 @@ void tn__link_connected(struct link *link)
     tn__peers_log(peers, TN_LOG_INFO, "member %s (%s): connected", peer->is.name,
                   peer->is.address_text);
     peers->events->on_connected(peers->owner, link->member, link->restart_word, link->counter);
+    tn__bulk_dial(peer);
 }
 
 void tn__link_send_empty(struct link *link)
@@ -261,8 +281,16 @@ static bool take_frame(struct link *link, const uint8_t *bytes, uint32_t frame_b
         peers->counters->bytes_in += frame_bytes;
         switch (header.kind) {
         case TN_FRAME_ITEMS:
-            if (header.items_count > 0) {
+            if (header.items_count > 0 && link->connection == TN_CHANNEL_BULK) {
+                fault = TN_FRAME_FAULT_KIND;
+            } else if (header.items_count > 0) {
                 fault = peers->events->on_items(peers->owner, link->member, bytes, &header);
+            }
+            break;
+        case TN_FRAME_LOG:
+            fault = TN_FRAME_FAULT_KIND;
+            if (peers->events->on_messages != NULL) {
+                fault = peers->events->on_messages(peers->owner, link->member, bytes, &header);
             }
             break;
         case TN_FRAME_PING:
@@ -407,7 +435,10 @@ static void on_tick(uv_timer_t *timer)
     }
     for (uint32_t i = 0; i < peers->members_count; i++) {
         if (peers->peers[i].link != NULL) {
-            watch_link(peers->peers[i].link);
+            watch_link(peers->peers[i].link); /* may end both */
+        }
+        if (peers->peers[i].bulk != NULL) {
+            watch_link(peers->peers[i].bulk);
         }
     }
 }
@@ -457,14 +488,21 @@ bool tn__peers_ping(struct tn__peers *peers, uint32_t member, uint64_t word)
     return tn__peers_send(peers, member, bytes, sizeof(bytes));
 }
 
+static void link_flush(struct link *link)
+{
+    if (link != NULL && link->dirty) {
+        link->dirty = false;
+        tn__stream_flush(link->stream);
+    }
+}
+
 void tn__peers_flush(struct tn__peers *peers)
 {
     for (uint32_t i = 0; i < peers->members_count; i++) {
-        struct link *link = peers->peers[i].link;
-        if (link != NULL && link->dirty) {
-            link->dirty = false;
-            tn__stream_flush(link->stream);
-        }
+        link_flush(peers->peers[i].link); /* what must not wait goes first */
+    }
+    for (uint32_t i = 0; i < peers->members_count; i++) {
+        link_flush(peers->peers[i].bulk);
     }
 }
 
@@ -505,6 +543,9 @@ static void peer_init(struct tn__peers *peers, uint32_t index,
     int error = uv_timer_init(peers->net->loop, &peer->redial);
     tn_assert(error == 0); /* it only fills in the handle */
     peer->redial.data = peer;
+    error = uv_timer_init(peers->net->loop, &peer->redial_bulk);
+    tn_assert(error == 0);
+    peer->redial_bulk.data = peer;
 }
 
 int tn__peers_open(struct tn__peers **peers, struct tn__net *net,
@@ -533,7 +574,7 @@ int tn__peers_open(struct tn__peers **peers, struct tn__net *net,
     int error = uv_timer_init(net->loop, &made->tick);
     tn_assert(error == 0);
     made->tick.data = made;
-    made->handles_open = made->members_count + 1;
+    made->handles_open = 2 * made->members_count + 1;
     *peers = made;
     return 0;
 }
@@ -600,7 +641,13 @@ void tn__peers_close(struct tn__peers *peers, uint64_t linger_ms)
             free(peer->link);
             peer->link = NULL;
         }
+        if (peer->bulk != NULL) {
+            tn__stream_finish(peer->bulk->stream, linger_ms);
+            free(peer->bulk);
+            peer->bulk = NULL;
+        }
         uv_close((uv_handle_t *)&peer->redial, on_redial_closed);
+        uv_close((uv_handle_t *)&peer->redial_bulk, on_redial_closed);
     }
     uv_close((uv_handle_t *)&peers->tick, on_tick_closed);
 }

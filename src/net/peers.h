@@ -20,6 +20,11 @@
  * cut with the reason; who dials waits between dials, 50 ms doubling to 2 s, the upper half at
  * random.
  *
+ * Bulk. Once tn__peers_want_bulk() was called, who dials also makes a second connection to each
+ * member that is connected, greeted alike, for frames of log entries. It lives within the first:
+ * with that it ends. What waits on it is bounded in bytes; a member that does not read loses frames
+ * (counted), and nothing else waits for it.
+ *
  * A reason is logged when it changes, not each time it is met again. Loop thread only. */
 #ifndef TN_NET_PEERS_H
 #define TN_NET_PEERS_H
@@ -36,6 +41,7 @@
 #define TN_PEERS_SETTLED_TICKS 10 /* a connection that stood 5 s begins the back-off anew */
 #define TN_PEERS_STRANGERS_MAX 32
 #define TN_PEERS_OUTPUT_BYTES_MAX (16U << 20) /* two messages on each of 100,000 names */
+#define TN_PEERS_BULK_BYTES_MAX (32U << 20)   /* four times what one log has under way to a peer */
 #define TN_PEERS_BACK_OFF_MS_MIN 50
 #define TN_PEERS_BACK_OFF_MS_MAX 2000
 
@@ -50,6 +56,11 @@ struct tn__peers_events {
     void (*on_connected)(void *owner, uint32_t member, uint64_t restart_word, uint64_t counter);
     void (*on_disconnected)(void *owner, uint32_t member);
     void (*on_pong)(void *owner, uint32_t member, uint64_t word); /* may be NULL */
+    /* A frame of log messages, header checked, body not. NULL: such frames are faults. */
+    enum tn__frame_fault (*on_messages)(void *owner, uint32_t member, const uint8_t *bytes,
+                                        const struct tn__frame_header *header);
+    /* The bulk connection to a connected member stands; NULL: never mind. */
+    void (*on_bulk)(void *owner, uint32_t member);
     uint64_t (*counter)(void *owner); /* the highest ballot counter seen, for headers */
     void (*on_log)(void *owner, enum tn_log_level level, const char *text);
 };
@@ -93,6 +104,23 @@ void tn__peers_header(const struct tn__peers *peers, uint32_t member,
 /* Append a whole frame for a member. False: it is not connected, and the frame is dropped. */
 bool tn__peers_send(struct tn__peers *peers, uint32_t member, const uint8_t *bytes,
                     uint32_t length);
+
+/* Make bulk connections from now on. */
+void tn__peers_want_bulk(struct tn__peers *peers);
+
+bool tn__peers_bulk_connected(const struct tn__peers *peers, uint32_t member);
+
+/* Bytes that wait on the bulk connection of a member. */
+size_t tn__peers_bulk_unsent(const struct tn__peers *peers, uint32_t member);
+
+/* Append a whole frame of log messages, and take its memory if that saves a copy; `frame` is empty
+ * after it. False: not connected, or too much waits on the bulk connection: the frame is dropped.
+ */
+bool tn__peers_give(struct tn__peers *peers, uint32_t member, enum tn__channel connection,
+                    struct tn__buffer *frame);
+
+/* The disk id that a member last said (V4), 16 bytes; zero: unknown. */
+const uint8_t *tn__peers_disk_id(const struct tn__peers *peers, uint32_t member);
 
 /* Ask a member to repeat a word, on its own connection. False: it is not connected. */
 bool tn__peers_ping(struct tn__peers *peers, uint32_t member, uint64_t word);

@@ -16,8 +16,10 @@ void tn__link_send_hello(struct link *link, tn_node_id receiver)
 {
     struct tn__peers *peers = link->peers;
     uint8_t bytes[TN_FRAME_GREETING_BYTES_MAX];
+    struct tn__hello hello = peers->hello;
+    hello.connection = (uint8_t)link->connection;
     uint32_t length =
-        tn__hello_write(bytes, &peers->hello, receiver, peers->events->counter(peers->owner));
+        tn__hello_write(bytes, &hello, receiver, peers->events->counter(peers->owner));
     tn__stream_write(link->stream, bytes, length);
     tn__stream_flush(link->stream);
 }
@@ -26,7 +28,8 @@ void tn__link_send_hello(struct link *link, tn_node_id receiver)
  * show it, so it is told here, once for each connection that stands. */
 static void tell_of_second(struct peer *peer, const struct link *link, const char *why)
 {
-    if (peer->link != NULL && peer->link != link && !peer->second_told) {
+    bool control = link->connection == TN_CHANNEL_CONTROL;
+    if (control && peer->link != NULL && peer->link != link && !peer->second_told) {
         peer->second_told = true;
         tn__peers_log(peer->peers, TN_LOG_ERROR, "a second %s, from %s, is refused: %s",
                       peer->is.name, tn__stream_remote(link->stream), why);
@@ -81,6 +84,16 @@ static void remember(struct link *link, const struct tn__hello *theirs,
     link->restart_word = theirs->restart_word;
     link->counter = header->counter;
     snprintf(link->client_url, sizeof(link->client_url), "%s", theirs->client_address);
+    struct peer *peer = &link->peers->peers[link->member];
+    static const uint8_t none[sizeof(peer->disk_id)];
+    if (memcmp(peer->disk_id, none, sizeof(none)) != 0 &&
+        memcmp(peer->disk_id, theirs->disk_id, sizeof(none)) != 0) {
+        tn__peers_log(link->peers, TN_LOG_ERROR,
+                      "member %s comes with another data directory than before: what it promised and "
+                      "accepted may be lost; a new directory must not vote under an old identity",
+                      peer->is.name);
+    }
+    memcpy(peer->disk_id, theirs->disk_id, sizeof(peer->disk_id));
 }
 
 static bool greet_dialled(struct link *link, const struct tn__hello *theirs,
@@ -92,6 +105,11 @@ static bool greet_dialled(struct link *link, const struct tn__hello *theirs,
     int error = tn__handshake_compare(&peers->hello, theirs, why, sizeof(why));
     if (error == 0) {
         error = tn__handshake_expect(theirs, peer->id, peer->is.name, why, sizeof(why));
+    }
+    if (error == 0 && theirs->connection != link->connection) {
+        snprintf(why, sizeof(why), "%s answers for another connection than was dialled",
+                 peer->is.name);
+        error = TN_ERROR_MALFORMED;
     }
     if (error != 0) {
         return refuse(link, error, why);
@@ -129,6 +147,15 @@ static int check_certificate(const struct link *link, const struct peer *peer, c
     return TN_ERROR_WRONG_MEMBER;
 }
 
+/* A bulk connection belongs to a control connection of the same run. */
+static bool bulk_is_early(const struct link *link, const struct peer *peer,
+                          const struct tn__hello *theirs)
+{
+    return link->connection == TN_CHANNEL_BULK &&
+           (peer->link == NULL || peer->link->phase != LINK_CONNECTED ||
+            peer->link->restart_word != theirs->restart_word);
+}
+
 static bool greet_accepted(struct link *link, const struct tn__hello *theirs,
                            const struct tn__frame_header *header)
 {
@@ -141,6 +168,7 @@ static bool greet_accepted(struct link *link, const struct tn__hello *theirs,
     }
     if (index < peers->members_count && index != peers->self) {
         link->member = index;
+        link->connection = theirs->connection;
     }
     if (error != 0) {
         return refuse(link, error, why);
@@ -158,7 +186,10 @@ static bool greet_accepted(struct link *link, const struct tn__hello *theirs,
         return refuse(link, TN_ERROR_WRONG_MEMBER,
                       "of two members the one with the higher id dials, and yours is the lower");
     }
-    if (from_the_past(peer, theirs)) {
+    if (bulk_is_early(link, peer, theirs)) {
+        return refuse(link, TN_ERROR_BUSY, "the control connection does not stand yet");
+    }
+    if (link->connection == TN_CHANNEL_CONTROL && from_the_past(peer, theirs)) {
         return refuse(link, TN_ERROR_WRONG_MEMBER,
                       "a later start of this member is connected already: two processes run as one "
                       "member; stop the older");

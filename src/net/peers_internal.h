@@ -21,6 +21,7 @@ struct link {
     struct tn__stream *stream;
     enum link_phase phase;
     uint32_t member; /* index; LINK_NO_MEMBER while unknown */
+    enum tn__channel connection; /* of an accepted one known from its HELLO on */
     uint32_t age_ticks;
     uint32_t silent_ticks;
     bool sent;  /* something since the last tick */
@@ -35,10 +36,15 @@ struct peer {
     struct tn__peers *peers;
     struct tn__peers_member is;
     tn_node_id id;
-    struct link *link; /* connected, or being dialled */
+    struct link *link; /* the control connection: connected, or being dialled */
+    struct link *bulk; /* the same; only while `link` is connected */
     uv_timer_t redial;
+    uv_timer_t redial_bulk;
     uint32_t dials_count;
     uint32_t back_off_step;
+    uint32_t back_off_step_bulk;
+    bool bulk_told; /* that the bulk connection cannot be made was logged */
+    uint8_t disk_id[16]; /* as last greeted; zero: never, or diskless */
     uint64_t restart_word; /* as last greeted */
     uint64_t connected_at; /* uv_hrtime() */
     uint64_t connects_count;
@@ -64,6 +70,7 @@ struct tn__peers {
     uv_timer_t tick;
     uint32_t handles_open; /* timers that are not closed yet; the last one frees */
     bool closing;
+    bool bulk_wanted;
     uint32_t strangers_logged; /* lines about strangers since the last tick */
     struct link *strangers[TN_PEERS_STRANGERS_MAX];
     struct peer peers[TN_MEMBERS_MAX];
@@ -84,6 +91,17 @@ void tn__link_forget(struct link *link, enum tn_member_state state, int error, c
 
 /* The link has become the connection of its member. */
 void tn__link_connected(struct link *link);
+
+/* peers_bulk.c. A bulk connection is over, has become its member's, is to be dialled; that of a
+ * member whose control connection is gone ends with it. */
+void tn__bulk_forget(struct link *link, const char *why);
+void tn__bulk_connected(struct link *link);
+void tn__bulk_dial(struct peer *peer);
+void tn__bulk_end(struct peer *peer);
+
+/* For both kinds: a link with its stream being dialled; NULL: no memory. */
+struct link *tn__link_dial(struct peer *peer, enum tn__channel connection);
+uint64_t tn__peers_back_off_ms(struct tn__peers *peers, uint32_t *step);
 
 /* Send one frame of items without items: "I agree", or "still here". */
 void tn__link_send_empty(struct link *link);

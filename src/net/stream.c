@@ -37,7 +37,7 @@ int tn__net_error(int uv_error)
 
 /* ---- Buffers ---------------------------------------------------------------------------- */
 
-bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length)
+bool tn__buffer_reserve(struct tn__buffer *buffer, size_t length)
 {
     if (buffer->length + length > buffer->capacity) {
         size_t capacity = buffer->capacity == 0 ? 4096 : buffer->capacity;
@@ -50,6 +50,14 @@ bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length)
         }
         buffer->bytes = grown;
         buffer->capacity = capacity;
+    }
+    return true;
+}
+
+bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length)
+{
+    if (!tn__buffer_reserve(buffer, length)) {
+        return false;
     }
     memcpy(buffer->bytes + buffer->length, bytes, length);
     buffer->length += length;
@@ -288,6 +296,26 @@ void tn__stream_write(struct tn__stream *stream, const void *bytes, size_t lengt
     if (!tn__buffer_add(buffer, bytes, length)) {
         tn__stream_cut(stream, TN_ERROR_NO_MEMORY, "no memory for what is to be sent");
     }
+}
+
+void tn__stream_give(struct tn__stream *stream, struct tn__buffer *buffer)
+{
+    struct tn__buffer *waits = stream->tls != NULL ? &stream->kept_plain : &stream->pending;
+    bool fits = tn__stream_unsent(stream) + buffer->length <= stream->output_bytes_max;
+    if (waits->length == 0 && fits && stream->state != STREAM_CLOSING) {
+        struct tn__buffer swap = *waits;
+        *waits = *buffer;
+        *buffer = swap;
+        return;
+    }
+    tn__stream_write(stream, buffer->bytes, buffer->length);
+    buffer->length = 0;
+}
+
+void tn__stream_bound(struct tn__stream *stream, size_t input_bytes_max, size_t output_bytes_max)
+{
+    stream->input_bytes_max = input_bytes_max;
+    stream->output_bytes_max = output_bytes_max;
 }
 
 /* ---- Input ----------------------------------------------------------------------------------- */

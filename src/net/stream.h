@@ -54,6 +54,17 @@ struct tn__net {
 
 struct tn__stream;
 
+/* Bytes that grow by doubling; what bounds them is checked before they are added. */
+struct tn__buffer {
+    uint8_t *bytes;
+    size_t length;
+    size_t capacity;
+};
+
+/* Make room for `length` bytes behind those that are there. False: no memory. */
+bool tn__buffer_reserve(struct tn__buffer *buffer, size_t length);
+bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length);
+
 struct tn__stream_events {
     /* Bytes may flow both ways. */
     void (*on_open)(void *owner);
@@ -87,6 +98,13 @@ bool tn__stream_is_open(const struct tn__stream *stream);
 
 /* Append bytes to what is to be sent. Before the stream is open they are kept. */
 void tn__stream_write(struct tn__stream *stream, const void *bytes, size_t length);
+
+/* Append a whole buffer: its memory goes to the stream, and the stream's own, empty, to the caller,
+ * when nothing else waits; else it is copied. Either way `buffer` is empty after it. */
+void tn__stream_give(struct tn__stream *stream, struct tn__buffer *buffer);
+
+/* From now on so much may wait (struct tn__stream_options). */
+void tn__stream_bound(struct tn__stream *stream, size_t input_bytes_max, size_t output_bytes_max);
 
 /* Send what was appended, as far as the kernel takes it; the rest follows by itself. */
 void tn__stream_flush(struct tn__stream *stream);

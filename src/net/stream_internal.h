@@ -11,13 +11,6 @@ enum stream_state {
     STREAM_CLOSING,
 };
 
-/* Bytes that grow by doubling; what bounds them is checked before they are added. */
-struct tn__buffer {
-    uint8_t *bytes;
-    size_t length;
-    size_t capacity;
-};
-
 /* Addresses of one host that are tried in one dial. */
 #define TN_DIAL_ADDRESSES_MAX 4
 
@@ -52,8 +45,6 @@ struct tn__stream {
     char remote[TN_ADDRESS_BYTES_MAX + 1];
     char why[TN_WHY_BYTES_MAX + 1];
 };
-
-bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length);
 
 /* A stream with its handle initialised; `host` as for tn__tls_open(). */
 struct tn__stream *tn__stream_make(struct tn__net *net, const struct tn__stream_options *options,

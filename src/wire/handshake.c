@@ -15,7 +15,7 @@ enum {
     OFFSET_DISKLESS = 4,
     OFFSET_NAME = 5,
     OFFSET_ADDRESS = 6,
-    OFFSET_CONNECTION = 7,
+    OFFSET_CHANNEL = 7,
     OFFSET_CLUSTER = 8,
     OFFSET_CONFIGURATION = 24,
     OFFSET_DRIFT = 28,
@@ -98,7 +98,7 @@ bool tn__hello_valid(const struct tn__hello *hello)
     size_t address_bytes = text_length(hello->client_address, sizeof(hello->client_address));
     return hello->version_min >= 1 && hello->version_min <= hello->version_max &&
            hello->node != 0 && hello->restart_word != UINT64_MAX && hello->diskless <= 1 &&
-           hello->connection < TN_CONNECTIONS_END &&
+           hello->connection < TN_CHANNELS_END &&
            hello->drift_ppm <= TN_DRIFT_PPM_MAX && name_bytes >= 1 &&
            name_bytes <= TN_MEMBER_NAME_BYTES_MAX && is_printable(hello->name, name_bytes, '!') &&
            address_bytes <= TN_CLIENT_ADDRESS_BYTES_MAX &&
@@ -121,7 +121,7 @@ uint32_t tn__hello_write(uint8_t *bytes, const struct tn__hello *hello, tn_node_
     body[OFFSET_DISKLESS] = hello->diskless;
     body[OFFSET_NAME] = (uint8_t)name_bytes;
     body[OFFSET_ADDRESS] = (uint8_t)address_bytes;
-    body[OFFSET_CONNECTION] = hello->connection;
+    body[OFFSET_CHANNEL] = hello->connection;
     memcpy(body + OFFSET_CLUSTER, hello->cluster_id, sizeof(hello->cluster_id));
     tn__put_u32(body + OFFSET_CONFIGURATION, hello->configuration);
     tn__put_u32(body + OFFSET_DRIFT, hello->drift_ppm);
@@ -198,7 +198,7 @@ int tn__hello_read(const uint8_t *bytes, const struct tn__frame_header *header,
         .members_count = body[OFFSET_MEMBERS],
         .tables_count = body[OFFSET_TABLES],
         .diskless = body[OFFSET_DISKLESS],
-        .connection = body[OFFSET_CONNECTION],
+        .connection = body[OFFSET_CHANNEL],
     };
     memcpy(hello->cluster_id, body + OFFSET_CLUSTER, sizeof(hello->cluster_id));
     memcpy(hello->disk_id, body + OFFSET_DISK, sizeof(hello->disk_id));

@@ -16,7 +16,7 @@
  *        4      1  1: diskless (no durable words, no fencing token); 0: fenced
  *        5      1  bytes of the member's name, 1 to TN_MEMBER_NAME_BYTES_MAX
  *        6      1  bytes of the client address, 0 to TN_CLIENT_ADDRESS_BYTES_MAX
- *        7      1  which connection this is (enum tn__connection)
+ *        7      1  which connection this is (enum tn__channel)
  *        8     16  cluster id
  *       24      4  configuration: the version of the membership
  *       28      4  rho, parts per million
@@ -38,10 +38,10 @@
 
 /* Two members have one connection for what must not wait, and, while logs are open, one for what is
  * long, so that no length of the one delays the other. */
-enum tn__connection {
-    TN_CONNECTION_CONTROL = 0, /* leases, votes, heartbeats */
-    TN_CONNECTION_BULK,        /* entries of logs */
-    TN_CONNECTIONS_END,
+enum tn__channel {
+    TN_CHANNEL_CONTROL = 0, /* leases, votes, heartbeats */
+    TN_CHANNEL_BULK,        /* entries of logs */
+    TN_CHANNELS_END,
 };
 
 struct tn__hello_table {
@@ -61,7 +61,7 @@ struct tn__hello {
     uint8_t members_count;
     uint8_t tables_count;
     uint8_t diskless;
-    uint8_t connection;  /* enum tn__connection */
+    uint8_t connection;  /* enum tn__channel */
     uint8_t disk_id[16]; /* all zero: none */
     tn_node_id members[TN_MEMBERS_MAX];
     struct tn__hello_table tables[TN_TABLES_MAX];

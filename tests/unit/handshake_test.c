@@ -47,7 +47,7 @@ static struct tn__hello largest_hello(void)
     for (uint32_t i = 0; i < TN_TABLES_MAX; i++) {
         hello.tables[i] = (struct tn__hello_table){TN_DURATION_NS_MAX, 2 * TN_DURATION_NS_MAX, 1};
     }
-    hello.connection = TN_CONNECTION_BULK;
+    hello.connection = TN_CHANNEL_BULK;
     memset(hello.disk_id, 0xd1, sizeof(hello.disk_id));
     memset(hello.name, 'n', TN_MEMBER_NAME_BYTES_MAX);
     memset(hello.client_address, '9', TN_CLIENT_ADDRESS_BYTES_MAX);
@@ -108,7 +108,7 @@ static void a_hello_with_a_field_out_of_range_is_not_valid(void **state)
     memset(hellos[14].name, 'n', sizeof(hellos[14].name));
     hellos[15].client_address[0] = '\x1b';
     hellos[16].restart_word = UINT64_MAX;
-    hellos[17].connection = TN_CONNECTIONS_END;
+    hellos[17].connection = TN_CHANNELS_END;
     for (size_t i = 0; i < 18; i++) {
         if (tn__hello_valid(&hellos[i])) {
             fail_msg("row %zu is taken for valid", i);
