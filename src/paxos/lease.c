@@ -240,11 +240,11 @@ static bool admit_sender(struct tn__lease_turn *turn)
     } else if (count == known_count && event->restart_word != known->restart_word) {
         known->doubled = 1; /* A1, A2: two restart words for one (node, count) */
     }
-    /* An earlier start than the newest one seen is heard as well. A diskless word is drawn at random,
-     * so it has no order, and half of all diskless restarts would be silenced (witness 12). Of the
-     * others a delayed message is what A1 to A3 stand against, and refusing it here would hide it
-     * from the explorations; A1, A2 find a copied directory by its ballots. Two processes at once
-     * are told apart where connections are: net/peers_greeting.c. */
+    /* An earlier start than the newest one seen is heard as well. A diskless word is drawn at
+     * random, so it has no order, and half of all diskless restarts would be silenced (witness 12).
+     * Of the others a delayed message is what A1 to A3 stand against, and refusing it here would
+     * hide it from the explorations; A1, A2 find a copied directory by its ballots. Two processes
+     * at once are told apart where connections are: net/peers_greeting.c. */
     if (known->doubled != 0 && count == known->restart_word >> 32) {
         lease->counters.duplicates++;
         tn__lease_incident(turn, TN_REASON_DUPLICATE_NODE, lease->members[event->from]);
