@@ -19,7 +19,11 @@ int tn__node_words_open(struct tn_node *node, char *why, size_t why_size)
 {
     struct tn_lease_options *lease = &node->config.lease;
     uint64_t random = 0;
+    uint8_t disk_id[TN_DISK_ID_BYTES];
     int error = tn__entropy_draw(&random, sizeof(random));
+    if (error == 0) {
+        error = tn__entropy_draw(disk_id, sizeof(disk_id));
+    }
     if (error != 0) {
         tn__node_why(why, why_size, "the operating system gives no randomness");
         return error;
@@ -37,6 +41,7 @@ int tn__node_words_open(struct tn_node *node, char *why, size_t why_size)
         .random = (uint32_t)random,
     };
     memcpy(options.cluster_id, node->config.cluster_id, sizeof(options.cluster_id));
+    memcpy(options.disk_id, disk_id, sizeof(options.disk_id));
     struct tn__words *words = &node->words.words;
     error = tn__words_open(words, &options, why, why_size);
     if (error != 0) {

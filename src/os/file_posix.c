@@ -22,7 +22,7 @@
 /* The largest single transfer; the kernel's own limit is just below 2^31. */
 #define TRANSFER_BYTES_MAX ((size_t)1 << 30)
 
-static int map_errno(int number)
+int tn__file_posix_error(int number)
 {
     switch (number) {
     case ENOENT:
@@ -50,9 +50,9 @@ static int sync_parent(int directory)
 {
     int parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
-    int error = fsync(parent) == 0 ? TN_OK : map_errno(errno);
+    int error = fsync(parent) == 0 ? TN_OK : tn__file_posix_error(errno);
     close(parent);
     return error;
 }
@@ -62,14 +62,14 @@ static int posix_open_directory(void *context, const char *path, bool create, tn
     (void)context;
     bool made = create && mkdir(path, 0700) == 0;
     if (create && !made && errno != EEXIST) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     int fd;
     do {
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     /* One that was there may have been made by a process that died before this, so it is synced
      * again; if its parent is not ours to open, then neither was it ours to make. */
@@ -88,11 +88,11 @@ static int posix_list(void *context, tn__file directory, tn__file_visit visit, v
     /* A descriptor of its own: reading a directory moves the position of the open file. */
     int fd = openat((int)directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     DIR *stream = fdopendir(fd);
     if (stream == NULL) {
-        int error = map_errno(errno);
+        int error = tn__file_posix_error(errno);
         close(fd);
         return error;
     }
@@ -101,7 +101,7 @@ static int posix_list(void *context, tn__file directory, tn__file_visit visit, v
         errno = 0;
         const struct dirent *entry = readdir(stream);
         if (entry == NULL) {
-            error = errno != 0 ? map_errno(errno) : TN_OK;
+            error = errno != 0 ? tn__file_posix_error(errno) : TN_OK;
             break;
         }
         bool own = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
@@ -127,12 +127,13 @@ static int posix_open(void *context, tn__file directory, const char *name, uint3
     }
     flags |= (mode & TN_FILE_CREATE) != 0 ? O_CREAT : 0;
     flags |= (mode & TN_FILE_EXCLUSIVE) != 0 ? O_EXCL : 0;
+    flags |= (mode & TN_FILE_DIRECT) != 0 ? O_DIRECT | O_DSYNC : 0;
     int fd;
     do {
         fd = openat((int)directory, name, flags, 0600);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     *file = fd;
     return TN_OK;
@@ -151,7 +152,7 @@ static int posix_size(void *context, tn__file file, uint64_t *bytes)
     (void)context;
     struct stat status;
     if (fstat((int)file, &status) != 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     if (!S_ISREG(status.st_mode)) {
         return TN_ERROR_IO;
@@ -180,7 +181,7 @@ static int posix_read(void *context, tn__file file, uint64_t offset, void *bytes
         moved = pread((int)file, bytes, length, at);
     } while (moved < 0 && errno == EINTR);
     if (moved < 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     *done = (size_t)moved;
     return TN_OK;
@@ -200,7 +201,7 @@ static int posix_write(void *context, tn__file file, uint64_t offset, const void
         moved = pwrite((int)file, bytes, length, at);
     } while (moved < 0 && errno == EINTR);
     if (moved < 0) {
-        return map_errno(errno);
+        return tn__file_posix_error(errno);
     }
     *done = (size_t)moved;
     return TN_OK;
@@ -217,7 +218,7 @@ static int posix_truncate(void *context, tn__file file, uint64_t bytes)
     do {
         status = ftruncate((int)file, length);
     } while (status != 0 && errno == EINTR);
-    return status == 0 ? TN_OK : map_errno(errno);
+    return status == 0 ? TN_OK : tn__file_posix_error(errno);
 }
 
 static int posix_sync(void *context, tn__file file)
@@ -227,21 +228,52 @@ static int posix_sync(void *context, tn__file file)
     do {
         status = fsync((int)file);
     } while (status != 0 && errno == EINTR);
-    return status == 0 ? TN_OK : map_errno(errno);
+    return status == 0 ? TN_OK : tn__file_posix_error(errno);
+}
+
+static int posix_data_sync(void *context, tn__file file)
+{
+    (void)context;
+    int status;
+    do {
+        status = fdatasync((int)file);
+    } while (status != 0 && errno == EINTR);
+    return status == 0 ? TN_OK : tn__file_posix_error(errno);
+}
+
+static int posix_allocate(void *context, tn__file file, uint64_t bytes)
+{
+    (void)context;
+    off_t length = checked_offset(bytes, 0);
+    if (length < 0) {
+        return TN_ERROR_INVALID;
+    }
+    int status;
+    do {
+        status = fallocate((int)file, 0, 0, length);
+    } while (status != 0 && errno == EINTR);
+    if (status == 0 || errno != EOPNOTSUPP) {
+        return status == 0 ? TN_OK : tn__file_posix_error(errno);
+    }
+    /* No reservations here (NFS, for one): the size at least, and the zeros will take the space. */
+    uint64_t size = 0;
+    int error = posix_size(context, file, &size);
+    return error == TN_OK && size < bytes ? posix_truncate(context, file, bytes) : error;
 }
 
 static int posix_rename(void *context, tn__file directory, const char *from, const char *to)
 {
     (void)context;
     tn_assert(strchr(from, '/') == NULL && strchr(to, '/') == NULL);
-    return renameat((int)directory, from, (int)directory, to) == 0 ? TN_OK : map_errno(errno);
+    return renameat((int)directory, from, (int)directory, to) == 0 ? TN_OK
+                                                                   : tn__file_posix_error(errno);
 }
 
 static int posix_unlink(void *context, tn__file directory, const char *name)
 {
     (void)context;
     tn_assert(strchr(name, '/') == NULL);
-    return unlinkat((int)directory, name, 0) == 0 ? TN_OK : map_errno(errno);
+    return unlinkat((int)directory, name, 0) == 0 ? TN_OK : tn__file_posix_error(errno);
 }
 
 static int posix_lock(void *context, tn__file file)
@@ -251,7 +283,7 @@ static int posix_lock(void *context, tn__file file)
     do {
         status = flock((int)file, LOCK_EX | LOCK_NB);
     } while (status != 0 && errno == EINTR);
-    return status == 0 ? TN_OK : map_errno(errno);
+    return status == 0 ? TN_OK : tn__file_posix_error(errno);
 }
 
 static const struct tn__file_operations posix_operations = {
@@ -264,6 +296,8 @@ static const struct tn__file_operations posix_operations = {
     .write = posix_write,
     .truncate = posix_truncate,
     .sync = posix_sync,
+    .data_sync = posix_data_sync,
+    .allocate = posix_allocate,
     .sync_directory = posix_sync,
     .rename = posix_rename,
     .unlink = posix_unlink,

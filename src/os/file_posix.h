@@ -7,4 +7,7 @@
 /* The table, with the context it wants. */
 struct tn__files tn__file_posix(void);
 
+/* The error (tenure/error.h) that a number of errno stands for. */
+int tn__file_posix_error(int number);
+
 #endif

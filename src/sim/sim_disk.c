@@ -13,38 +13,20 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "sim/sim_disk_inode.h"
+#include "sim/sim_disk_names.h"
 
 enum {
-    NAMES_MAX = 64,
-    NAME_SIZE = 64,
     INODES_MAX = 256,
     OPEN_MAX = 64,
     QUEUE_MAX = 512,
-    NO_INODE = -1,
-};
-
-struct entry {
-    int32_t inode;
-    char name[NAME_SIZE];
-};
-
-struct directory {
-    uint32_t count;
-    struct entry entries[NAMES_MAX];
-};
-
-/* A change of names: `to` now stands for the inode (NO_INODE: for nothing); `from`, if not empty,
- * no longer does. */
-struct renaming {
-    int32_t inode;
-    char from[NAME_SIZE];
-    char to[NAME_SIZE];
+    DIRECT_BYTES = 512,
 };
 
 struct handle {
     bool used;
     bool is_directory;
     bool writable;
+    bool direct;
     bool locked;
     int32_t inode;
     uint64_t generation; /* of the slot: an old handle is told from its successor */
@@ -56,70 +38,24 @@ struct tn__sim_disk {
     bool crashed;
     struct tn__sim_disk_plan plan;
     struct tn__sim_disk_inode *inodes[INODES_MAX];
-    struct directory cached;
-    struct directory durable;
+    struct tn__sim_disk_names cached;
+    struct tn__sim_disk_names durable;
     uint32_t queue_count;
-    struct renaming queue[QUEUE_MAX];
+    struct tn__sim_disk_renaming queue[QUEUE_MAX];
     struct handle handles[OPEN_MAX];
 };
 
 /* ---- Names --------------------------------------------------------------------------------- */
 
-static int32_t directory_find(const struct directory *directory, const char *name)
-{
-    for (uint32_t i = 0; i < directory->count; i++) {
-        if (strcmp(directory->entries[i].name, name) == 0) {
-            return directory->entries[i].inode;
-        }
-    }
-    return NO_INODE;
-}
-
-static void name_copy(char to[NAME_SIZE], const char *name)
-{
-    size_t length = strlen(name);
-    tn_assert(length < NAME_SIZE);
-    memcpy(to, name, length + 1);
-}
-
-/* Make `name` stand for the inode; NO_INODE removes it. */
-static void directory_set(struct directory *directory, const char *name, int32_t inode)
-{
-    uint32_t at = 0;
-    while (at < directory->count && strcmp(directory->entries[at].name, name) != 0) {
-        at++;
-    }
-    if (inode == NO_INODE) {
-        if (at < directory->count) {
-            directory->entries[at] = directory->entries[--directory->count];
-        }
-        return;
-    }
-    if (at == directory->count) {
-        tn_assert(directory->count < NAMES_MAX);
-        directory->count++;
-        name_copy(directory->entries[at].name, name);
-    }
-    directory->entries[at].inode = inode;
-}
-
-static void renaming_apply(struct directory *directory, const struct renaming *renaming)
-{
-    if (renaming->from[0] != '\0') {
-        directory_set(directory, renaming->from, NO_INODE);
-    }
-    directory_set(directory, renaming->to, renaming->inode);
-}
-
 static void rename_queued(struct tn__sim_disk *disk, const char *from, const char *to,
                           int32_t inode)
 {
     tn_assert(disk->queue_count < QUEUE_MAX);
-    struct renaming *renaming = &disk->queue[disk->queue_count++];
+    struct tn__sim_disk_renaming *renaming = &disk->queue[disk->queue_count++];
     renaming->inode = inode;
-    name_copy(renaming->from, from);
-    name_copy(renaming->to, to);
-    renaming_apply(&disk->cached, renaming);
+    tn__sim_disk_name_copy(renaming->from, from);
+    tn__sim_disk_name_copy(renaming->to, to);
+    tn__sim_disk_renaming_apply(&disk->cached, renaming);
 }
 
 /* Carry the queued changes of names over: all of them, or each as the seed decides. */
@@ -127,7 +63,7 @@ static void names_settle(struct tn__sim_disk *disk, bool all)
 {
     for (uint32_t i = 0; i < disk->queue_count; i++) {
         if (all || tn__random_below(&disk->random, 2) == 0) {
-            renaming_apply(&disk->durable, &disk->queue[i]);
+            tn__sim_disk_renaming_apply(&disk->durable, &disk->queue[i]);
         }
     }
     disk->queue_count = 0;
@@ -135,7 +71,7 @@ static void names_settle(struct tn__sim_disk *disk, bool all)
 
 /* ---- Inodes and open files ----------------------------------------------------------------- */
 
-static void directory_mark(const struct directory *directory, bool *marks)
+static void directory_mark(const struct tn__sim_disk_names *directory, bool *marks)
 {
     for (uint32_t i = 0; i < directory->count; i++) {
         marks[directory->entries[i].inode] = true;
@@ -149,7 +85,7 @@ static void inodes_collect(struct tn__sim_disk *disk)
     directory_mark(&disk->cached, marks);
     directory_mark(&disk->durable, marks);
     for (uint32_t i = 0; i < disk->queue_count; i++) {
-        if (disk->queue[i].inode != NO_INODE) {
+        if (disk->queue[i].inode != TN_SIM_DISK_NO_INODE) {
             marks[disk->queue[i].inode] = true;
         }
     }
@@ -246,12 +182,21 @@ static int operation_end(struct tn__sim_disk *disk)
     return TN_OK;
 }
 
-static size_t transfer_bytes(struct tn__sim_disk *disk, size_t length)
+static size_t transfer_bytes(struct tn__sim_disk *disk, bool direct, size_t length)
 {
     if (!disk->plan.short_transfers || length == 0) {
         return length;
     }
-    return (size_t)(1 + tn__random_below(&disk->random, length));
+    size_t step = direct ? DIRECT_BYTES : 1;
+    return step * (size_t)(1 + tn__random_below(&disk->random, (length + step - 1) / step));
+}
+
+/* What a direct transfer asks of its operands. */
+static bool transfer_aligned(const struct handle *handle, uint64_t offset, const void *bytes,
+                             size_t length)
+{
+    return !handle->direct || (offset % DIRECT_BYTES == 0 && length % DIRECT_BYTES == 0 &&
+                               (uintptr_t)bytes % DIRECT_BYTES == 0);
 }
 
 static uint64_t bytes_used(const struct tn__sim_disk *disk)
@@ -303,18 +248,22 @@ static int sim_open(void *context, tn__file directory, const char *name, uint32_
     if (handle_find(disk, directory) == NULL) {
         return TN_ERROR_IO;
     }
-    int32_t inode = directory_find(&disk->cached, name);
-    if (inode == NO_INODE && (mode & TN_FILE_CREATE) == 0) {
+    int32_t inode = tn__sim_disk_names_find(&disk->cached, name);
+    if (inode == TN_SIM_DISK_NO_INODE && (mode & TN_FILE_CREATE) == 0) {
         return TN_ERROR_NOT_FOUND;
     }
-    if (inode != NO_INODE && (mode & TN_FILE_EXCLUSIVE) != 0) {
+    if (inode != TN_SIM_DISK_NO_INODE && (mode & TN_FILE_EXCLUSIVE) != 0) {
         return TN_ERROR_IO;
     }
-    if (inode == NO_INODE) {
+    if (inode == TN_SIM_DISK_NO_INODE) {
         inode = inode_new(disk);
         rename_queued(disk, "", name, inode);
     }
-    struct handle handle = {.inode = inode, .writable = (mode & TN_FILE_WRITE) != 0};
+    struct handle handle = {
+        .inode = inode,
+        .writable = (mode & TN_FILE_WRITE) != 0,
+        .direct = (mode & TN_FILE_DIRECT) != 0,
+    };
     error = handle_new(disk, handle, file);
     return error != TN_OK ? error : operation_end(disk);
 }
@@ -344,12 +293,18 @@ static int sim_read(void *context, tn__file file, uint64_t offset, void *bytes, 
 {
     struct tn__sim_disk *disk = context;
     int error = operation_begin(disk, false);
+    const struct handle *handle = handle_find(disk, file);
     const struct tn__sim_disk_inode *inode = inode_find(disk, file);
     if (error != TN_OK || inode == NULL) {
         return error != TN_OK ? error : TN_ERROR_IO;
     }
+    if (!transfer_aligned(handle, offset, bytes, length)) {
+        return TN_ERROR_INVALID;
+    }
     uint64_t left = offset < inode->cached.size ? inode->cached.size - offset : 0;
-    *done = transfer_bytes(disk, length < left ? length : (size_t)left);
+    length = length < left ? length : (size_t)left;
+    *done = transfer_bytes(disk, handle->direct, length);
+    *done = *done < length ? *done : length;
     if (*done > 0) {
         memcpy(bytes, inode->cached.bytes + offset, *done);
     }
@@ -374,7 +329,10 @@ static int sim_write(void *context, tn__file file, uint64_t offset, const void *
     if (error != TN_OK) {
         return error;
     }
-    *done = transfer_bytes(disk, length);
+    if (!transfer_aligned(handle, offset, bytes, length)) {
+        return TN_ERROR_INVALID;
+    }
+    *done = transfer_bytes(disk, handle->direct, length);
     uint64_t end = offset + *done;
     uint64_t growth = end > inode->cached.size ? end - inode->cached.size : 0;
     bool full = disk->plan.space_bytes > 0 && bytes_used(disk) + growth > disk->plan.space_bytes;
@@ -382,6 +340,28 @@ static int sim_write(void *context, tn__file file, uint64_t offset, const void *
         return TN_ERROR_DISK_FULL;
     }
     tn__sim_disk_inode_write(inode, offset, bytes, *done);
+    error = operation_end(disk);
+    if (error == TN_OK && handle->direct && *done > 0) {
+        tn__sim_disk_inode_through(inode);
+    }
+    return error;
+}
+
+static int sim_allocate(void *context, tn__file file, uint64_t bytes)
+{
+    struct tn__sim_disk *disk = context;
+    int error = operation_begin(disk, true);
+    struct tn__sim_disk_inode *inode = inode_find(disk, file);
+    if (error != TN_OK || inode == NULL) {
+        return error != TN_OK ? error : TN_ERROR_IO;
+    }
+    uint64_t growth = bytes > inode->cached.size ? bytes - inode->cached.size : 0;
+    if (disk->plan.space_bytes > 0 && bytes_used(disk) + growth > disk->plan.space_bytes) {
+        return TN_ERROR_DISK_FULL;
+    }
+    if (growth > 0) {
+        tn__sim_disk_inode_truncate(inode, bytes);
+    }
     return operation_end(disk);
 }
 
@@ -452,8 +432,8 @@ static int sim_rename(void *context, tn__file directory, const char *from, const
     if (error != TN_OK || handle_find(disk, directory) == NULL) {
         return error != TN_OK ? error : TN_ERROR_IO;
     }
-    int32_t inode = directory_find(&disk->cached, from);
-    if (inode == NO_INODE) {
+    int32_t inode = tn__sim_disk_names_find(&disk->cached, from);
+    if (inode == TN_SIM_DISK_NO_INODE) {
         return TN_ERROR_NOT_FOUND;
     }
     rename_queued(disk, from, to, inode);
@@ -467,10 +447,10 @@ static int sim_unlink(void *context, tn__file directory, const char *name)
     if (error != TN_OK || handle_find(disk, directory) == NULL) {
         return error != TN_OK ? error : TN_ERROR_IO;
     }
-    if (directory_find(&disk->cached, name) == NO_INODE) {
+    if (tn__sim_disk_names_find(&disk->cached, name) == TN_SIM_DISK_NO_INODE) {
         return TN_ERROR_NOT_FOUND;
     }
-    rename_queued(disk, "", name, NO_INODE);
+    rename_queued(disk, "", name, TN_SIM_DISK_NO_INODE);
     return operation_end(disk);
 }
 
@@ -502,6 +482,8 @@ static const struct tn__file_operations sim_operations = {
     .write = sim_write,
     .truncate = sim_truncate,
     .sync = sim_sync,
+    .data_sync = sim_sync,
+    .allocate = sim_allocate,
     .sync_directory = sim_sync_directory,
     .rename = sim_rename,
     .unlink = sim_unlink,
@@ -565,26 +547,23 @@ bool tn__sim_disk_crashed(const struct tn__sim_disk *disk)
     return disk->crashed;
 }
 
-void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash crash)
+/* Every open file and lock is gone, and so is the plan. */
+static void machine_stop(struct tn__sim_disk *disk)
 {
     for (uint32_t i = 0; i < OPEN_MAX; i++) {
         disk->handles[i].used = false;
     }
     disk->crashed = false;
     tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){0});
-    if (crash != TN_SIM_DISK_PROCESS_ONLY) {
-        if (crash == TN_SIM_DISK_ANY) {
-            names_settle(disk, false);
-        }
-        disk->queue_count = 0;
-        disk->cached = disk->durable;
-        for (uint32_t i = 0; i < INODES_MAX; i++) {
-            if (disk->inodes[i] == NULL) {
-                continue;
-            }
-            if (crash == TN_SIM_DISK_ANY) {
-                tn__sim_disk_inode_scatter(disk->inodes[i], &disk->random);
-            }
+}
+
+/* What is durable is all there is. */
+static void machine_start(struct tn__sim_disk *disk)
+{
+    disk->queue_count = 0;
+    disk->cached = disk->durable;
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        if (disk->inodes[i] != NULL) {
             tn__sim_disk_inode_drop(disk->inodes[i]);
             tn__sim_disk_inode_revert(disk->inodes[i]);
         }
@@ -592,13 +571,58 @@ void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash cra
     inodes_collect(disk);
 }
 
+void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash crash)
+{
+    machine_stop(disk);
+    if (crash == TN_SIM_DISK_PROCESS_ONLY) {
+        inodes_collect(disk);
+        return;
+    }
+    if (crash == TN_SIM_DISK_ANY) {
+        names_settle(disk, false);
+        for (uint32_t i = 0; i < INODES_MAX; i++) {
+            if (disk->inodes[i] != NULL) {
+                tn__sim_disk_inode_scatter(disk->inodes[i], &disk->random);
+            }
+        }
+    }
+    machine_start(disk);
+}
+
+uint64_t tn__sim_disk_pending(const struct tn__sim_disk *disk)
+{
+    uint64_t pending = disk->queue_count;
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        pending += disk->inodes[i] != NULL ? tn__sim_disk_inode_pieces(disk->inodes[i]) : 0;
+    }
+    return pending;
+}
+
+void tn__sim_disk_restart_with(struct tn__sim_disk *disk, const bool *lands)
+{
+    machine_stop(disk);
+    for (uint32_t i = 0; i < disk->queue_count; i++) {
+        if (*lands++) {
+            tn__sim_disk_renaming_apply(&disk->durable, &disk->queue[i]);
+        }
+    }
+    for (uint32_t i = 0; i < INODES_MAX; i++) {
+        if (disk->inodes[i] != NULL) {
+            uint64_t pieces = tn__sim_disk_inode_pieces(disk->inodes[i]);
+            tn__sim_disk_inode_land(disk->inodes[i], lands);
+            lands += pieces;
+        }
+    }
+    machine_start(disk);
+}
+
 /* ---- For tests ----------------------------------------------------------------------------- */
 
 const uint8_t *tn__sim_disk_peek(const struct tn__sim_disk *disk, const char *name, uint64_t *bytes)
 {
     static const uint8_t nothing[1];
-    int32_t inode = directory_find(&disk->cached, name);
-    if (inode == NO_INODE) {
+    int32_t inode = tn__sim_disk_names_find(&disk->cached, name);
+    if (inode == TN_SIM_DISK_NO_INODE) {
         return NULL;
     }
     *bytes = disk->inodes[inode]->cached.size;
@@ -610,14 +634,14 @@ void tn__sim_disk_put(struct tn__sim_disk *disk, const char *name, const void *b
     int32_t inode = inode_new(disk);
     tn__sim_disk_inode_write(disk->inodes[inode], 0, bytes, length);
     tn__sim_disk_inode_sync(disk->inodes[inode]);
-    directory_set(&disk->cached, name, inode);
-    directory_set(&disk->durable, name, inode);
+    tn__sim_disk_names_set(&disk->cached, name, inode);
+    tn__sim_disk_names_set(&disk->durable, name, inode);
 }
 
 bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit)
 {
-    int32_t inode = directory_find(&disk->cached, name);
-    if (inode == NO_INODE || bit / 8 >= disk->inodes[inode]->cached.size) {
+    int32_t inode = tn__sim_disk_names_find(&disk->cached, name);
+    if (inode == TN_SIM_DISK_NO_INODE || bit / 8 >= disk->inodes[inode]->cached.size) {
         return false;
     }
     struct tn__sim_disk_inode *file = disk->inodes[inode];
@@ -631,8 +655,8 @@ bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit
 
 bool tn__sim_disk_remove(struct tn__sim_disk *disk, const char *name)
 {
-    bool found = directory_find(&disk->cached, name) != NO_INODE;
-    directory_set(&disk->cached, name, NO_INODE);
-    directory_set(&disk->durable, name, NO_INODE);
+    bool found = tn__sim_disk_names_find(&disk->cached, name) != TN_SIM_DISK_NO_INODE;
+    tn__sim_disk_names_set(&disk->cached, name, TN_SIM_DISK_NO_INODE);
+    tn__sim_disk_names_set(&disk->durable, name, TN_SIM_DISK_NO_INODE);
     return found;
 }

@@ -66,6 +66,13 @@ bool tn__sim_disk_crashed(const struct tn__sim_disk *disk);
  * `crash` says, every open file and lock is gone, the plan is empty. */
 void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash crash);
 
+/* Unsynced changes: sectors of writes, truncations, changes of names. After a crash: what may land.
+ */
+uint64_t tn__sim_disk_pending(const struct tn__sim_disk *disk);
+
+/* As tn__sim_disk_restart(), but change i lands exactly if lands[i], of tn__sim_disk_pending(). */
+void tn__sim_disk_restart_with(struct tn__sim_disk *disk, const bool *lands);
+
 /* ---- For tests: look at and harm the files directly, without faults and without numbers ------ */
 
 /* The bytes of a file as a reader sees them, valid until the next call for this disk; NULL if there

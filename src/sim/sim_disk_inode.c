@@ -113,6 +113,18 @@ void tn__sim_disk_inode_sync(struct tn__sim_disk_inode *inode)
     tn__sim_disk_inode_drop(inode);
 }
 
+void tn__sim_disk_inode_through(struct tn__sim_disk_inode *inode)
+{
+    tn_assert(inode->queue_count > 0);
+    struct tn__sim_disk_change *last = &inode->queue[inode->queue_count - 1];
+    if (last->bytes == NULL || last->offset + last->length > inode->durable.size) {
+        return;
+    }
+    change_apply(&inode->durable, last);
+    free(last->bytes);
+    inode->queue_count--;
+}
+
 void tn__sim_disk_inode_drop(struct tn__sim_disk_inode *inode)
 {
     for (uint32_t i = 0; i < inode->queue_count; i++) {
@@ -201,6 +213,45 @@ void tn__sim_disk_inode_scatter(struct tn__sim_disk_inode *inode, uint64_t *rand
     if (inode->durable.size < inode->cached.size && inode->queue_count > 0 &&
         tn__random_below(random, 2) == 0) {
         bytes_resize(&inode->durable, inode->cached.size);
+    }
+    tn__sim_disk_inode_drop(inode);
+}
+
+static uint64_t change_pieces(const struct tn__sim_disk_change *change)
+{
+    uint64_t first = change->offset / SECTOR_BYTES;
+    uint64_t end = (change->offset + change->length + SECTOR_BYTES - 1) / SECTOR_BYTES;
+    return change->bytes == NULL ? 1 : end - first;
+}
+
+uint64_t tn__sim_disk_inode_pieces(const struct tn__sim_disk_inode *inode)
+{
+    uint64_t pieces = 0;
+    for (uint32_t i = 0; i < inode->queue_count; i++) {
+        pieces += change_pieces(&inode->queue[i]);
+    }
+    return pieces;
+}
+
+void tn__sim_disk_inode_land(struct tn__sim_disk_inode *inode, const bool *lands)
+{
+    for (uint32_t i = 0; i < inode->queue_count; i++) {
+        const struct tn__sim_disk_change *change = &inode->queue[i];
+        if (change->bytes == NULL) {
+            if (*lands) {
+                bytes_resize(&inode->durable, change->offset);
+            }
+            lands++;
+            continue;
+        }
+        for (uint64_t at = 0; at < change->length; lands++) {
+            uint64_t length = SECTOR_BYTES - (change->offset + at) % SECTOR_BYTES;
+            length = length < change->length - at ? length : change->length - at;
+            if (*lands) {
+                bytes_write(&inode->durable, change->offset + at, change->bytes + at, length);
+            }
+            at += length;
+        }
     }
     tn__sim_disk_inode_drop(inode);
 }

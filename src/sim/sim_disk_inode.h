@@ -43,6 +43,15 @@ void tn__sim_disk_inode_truncate(struct tn__sim_disk_inode *inode, uint64_t size
 /* Carry the whole queue over. */
 void tn__sim_disk_inode_sync(struct tn__sim_disk_inode *inode);
 
+/* The last write of the queue is durable at once, as far as it lies in durable bytes (a direct,
+ * synchronous write); if it reaches beyond them it stays queued. */
+void tn__sim_disk_inode_through(struct tn__sim_disk_inode *inode);
+
+/* What is queued, in sectors of writes and in truncations; and: empty the queue, piece i of it
+ * having landed exactly if lands[i]. */
+uint64_t tn__sim_disk_inode_pieces(const struct tn__sim_disk_inode *inode);
+void tn__sim_disk_inode_land(struct tn__sim_disk_inode *inode, const bool *lands);
+
 /* Empty the queue; of each sector in it, `random` decides what lands. */
 void tn__sim_disk_inode_scatter(struct tn__sim_disk_inode *inode, uint64_t *random);
 

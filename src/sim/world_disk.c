@@ -27,6 +27,11 @@ int tn__world_open_words(struct tn__world_process *process, bool bootstrap)
     for (uint32_t i = 0; i < sizeof(options.cluster_id); i++) {
         options.cluster_id[i] = world->cluster_id[i];
     }
+    /* A disk id from what was drawn already, so that a world without logs is the same without it. */
+    uint64_t chain = (uint64_t)options.random << 32 | options.node;
+    for (uint32_t i = 0; i < sizeof(options.disk_id); i++) {
+        options.disk_id[i] = (uint8_t)(tn__random_next(&chain) | 1);
+    }
     char why[256];
     int error = tn__words_open(&process->words, &options, why, sizeof(why));
     if (error != TN_OK) {

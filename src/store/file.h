@@ -11,7 +11,8 @@
  *  - errors are enum tn_error: TN_ERROR_NOT_FOUND (no such name), TN_ERROR_DISK_FULL,
  *    TN_ERROR_READ_ONLY (also: no permission), TN_ERROR_LOCKED, TN_ERROR_NO_MEMORY (also: no file
  *    descriptors left), TN_ERROR_IO for all else. An interrupted call is repeated inside.
- * Every call may block; the table is used from one thread at a time. */
+ * Every call may block. The real table may be called from several threads at once, the simulated
+ * one from one at a time. */
 #ifndef TN_STORE_FILE_H
 #define TN_STORE_FILE_H
 
@@ -32,6 +33,11 @@ enum tn__file_mode {
     TN_FILE_WRITE = 2,
     TN_FILE_CREATE = 4,    /* make it if it is missing */
     TN_FILE_EXCLUSIVE = 8, /* with CREATE: it must be missing */
+    /* Beside the page cache, and synchronous: a write that returned is durable as far as it lies in
+     * bytes that were written and synced before, so that nothing but the bytes is new. Offsets,
+     * lengths and addresses are multiples of what the file system wants: 512 or 4096. Not every one
+     * can: os/file_posix.h has a probe. */
+    TN_FILE_DIRECT = 16,
 };
 
 /* Called for each name of a directory but "." and ".."; false ends the walk. */
@@ -55,6 +61,11 @@ struct tn__file_operations {
     int (*truncate)(void *context, tn__file file, uint64_t bytes);
     /* Data and size of one file. */
     int (*sync)(void *context, tn__file file);
+    /* Data, and what is needed to read it back: cheaper than sync() where the size stays. */
+    int (*data_sync)(void *context, tn__file file);
+    /* Make the file at least `bytes` long and reserve the space, so that writing there does not
+     * fail for want of it (where the file system can promise that). Not durable before sync(). */
+    int (*allocate)(void *context, tn__file file, uint64_t bytes);
     /* The names of one directory. */
     int (*sync_directory)(void *context, tn__file directory);
     int (*rename)(void *context, tn__file directory, const char *from, const char *to);

@@ -19,7 +19,10 @@ enum {
     OFFSET_CONFIGURATION = 56,
     OFFSET_LEFT = 60,
     OFFSET_QUARANTINE = 64,
-    OFFSET_ZERO = OFFSET_QUARANTINE + 8 * TN_TABLES_MAX,
+    OFFSET_DISK = OFFSET_QUARANTINE + 8 * TN_TABLES_MAX,
+    OFFSET_LOG = OFFSET_DISK + TN_DISK_ID_BYTES,
+    OFFSET_ZERO = OFFSET_LOG + 8,
+    OFFSET_ZERO_1 = OFFSET_DISK, /* of format 1 */
     OFFSET_CRC = 508,
 };
 
@@ -45,6 +48,8 @@ struct slot {
     uint32_t left;
     uint32_t node;
     uint8_t cluster_id[16];
+    uint8_t disk_id[TN_DISK_ID_BYTES]; /* all zero: none, of format 1 */
+    uint64_t log_segment;
     tn_time quarantine_ns[TN_TABLES_MAX];
 };
 
@@ -72,7 +77,18 @@ static void record_encode(uint8_t bytes[TN_WORDS_RECORD_BYTES], const struct slo
     for (uint32_t i = 0; i < TN_TABLES_MAX; i++) {
         tn__put_u64(bytes + OFFSET_QUARANTINE + 8 * i, slot->quarantine_ns[i]);
     }
+    memcpy(bytes + OFFSET_DISK, slot->disk_id, sizeof(slot->disk_id));
+    tn__put_u64(bytes + OFFSET_LOG, slot->log_segment);
     tn__put_u32(bytes + OFFSET_CRC, tn__crc32c(0, bytes, OFFSET_CRC));
+}
+
+static bool all_zero(const uint8_t *bytes, uint32_t first, uint32_t end)
+{
+    uint8_t any = 0;
+    for (uint32_t i = first; i < end; i++) {
+        any |= bytes[i];
+    }
+    return any == 0;
 }
 
 /* Is `bytes` a record of this format, in its place, with fields that can be? */
@@ -83,7 +99,8 @@ static void record_decode(const uint8_t bytes[TN_WORDS_RECORD_BYTES], uint32_t i
         tn__get_u32(bytes + OFFSET_CRC) != tn__crc32c(0, bytes, OFFSET_CRC)) {
         return;
     }
-    if (tn__get_u32(bytes + OFFSET_FORMAT) != TN_WORDS_FORMAT) {
+    uint32_t format = tn__get_u32(bytes + OFFSET_FORMAT);
+    if (format > TN_WORDS_FORMAT) {
         slot->newer = true;
         return;
     }
@@ -97,13 +114,13 @@ static void record_decode(const uint8_t bytes[TN_WORDS_RECORD_BYTES], uint32_t i
     }
     slot->node = tn__get_u32(bytes + OFFSET_NODE);
     memcpy(slot->cluster_id, bytes + OFFSET_CLUSTER, sizeof(slot->cluster_id));
-    bool zero = true;
-    for (uint32_t i = OFFSET_ZERO; i < OFFSET_CRC; i++) {
-        zero = zero && bytes[i] == 0;
-    }
-    slot->whole = zero && tn__get_u32(bytes + OFFSET_SLOT) == index && slot->sequence > 0 &&
-                  slot->restarts > 0 && slot->restarts <= RESTARTS_MAX && slot->left <= 1 &&
-                  slot->node > 0 && slot->node <= TN_NODE_ID_MAX;
+    memcpy(slot->disk_id, bytes + OFFSET_DISK, sizeof(slot->disk_id)); /* format 1: zero */
+    slot->log_segment = tn__get_u64(bytes + OFFSET_LOG);
+    bool zero = all_zero(bytes, format == 1 ? OFFSET_ZERO_1 : OFFSET_ZERO, OFFSET_CRC);
+    bool formed = format == 1 || (format == 2 && !all_zero(slot->disk_id, 0, TN_DISK_ID_BYTES));
+    slot->whole = zero && formed && tn__get_u32(bytes + OFFSET_SLOT) == index &&
+                  slot->sequence > 0 && slot->restarts > 0 && slot->restarts <= RESTARTS_MAX &&
+                  slot->left <= 1 && slot->node > 0 && slot->node <= TN_NODE_ID_MAX;
 }
 
 /* Read one file. An unreadable sector is damage like any other; only what says nothing about the
@@ -212,32 +229,63 @@ static int slots_write(struct tn__words *words, struct slot *slot, uint32_t firs
     return error;
 }
 
+/* What is durable now, as a record to be changed and written. */
+static struct slot slot_of(const struct tn__words *words)
+{
+    struct slot slot = {
+        .ceiling = words->ceiling,
+        .restarts = (uint32_t)(words->restart_word >> 32),
+        .configuration = words->configuration,
+        .left = words->left,
+        .node = words->node,
+        .log_segment = words->log_segment,
+    };
+    memcpy(slot.cluster_id, words->cluster_id, sizeof(slot.cluster_id));
+    memcpy(slot.disk_id, words->disk_id, sizeof(slot.disk_id));
+    memcpy(slot.quarantine_ns, words->quarantine_ns, sizeof(slot.quarantine_ns));
+    return slot;
+}
+
+/* Write it, and only then believe it. */
+static int slot_commit(struct tn__words *words, struct slot *slot)
+{
+    tn_assert(!(words->fresh[0] && words->fresh[1]));
+    /* A file that failed goes first: until it is whole again the other is the only good one. */
+    int error = slots_write(words, slot, words->fresh[1] ? 1 : 0);
+    if (error == TN_OK) {
+        words->ceiling = slot->ceiling;
+        words->configuration = slot->configuration;
+        words->left = slot->left;
+        words->log_segment = slot->log_segment;
+        memcpy(words->quarantine_ns, slot->quarantine_ns, sizeof(words->quarantine_ns));
+    }
+    return error;
+}
+
 int tn__words_write(struct tn__words *words, const struct tn_record *record)
 {
     tn_assert(words->directory != TN_FILE_NONE);
     tn_assert(record->configuration >= words->configuration);
     tn_assert(record->left <= 1);
-    struct slot slot = {
-        /* F1: it never falls. The machine counts on the newest of several writes only, so after a
-         * failure it may ask for less than an earlier one has made durable. */
-        .ceiling = record->ceiling > words->ceiling ? record->ceiling : words->ceiling,
-        .restarts = (uint32_t)(words->restart_word >> 32),
-        .configuration = record->configuration,
-        .left = record->left,
-        .node = words->node,
-    };
-    memcpy(slot.cluster_id, words->cluster_id, sizeof(slot.cluster_id));
+    struct slot slot = slot_of(words);
+    /* F1: it never falls. The machine counts on the newest of several writes only, so after a
+     * failure it may ask for less than an earlier one has made durable. */
+    slot.ceiling = record->ceiling > words->ceiling ? record->ceiling : words->ceiling;
+    slot.configuration = record->configuration;
+    slot.left = record->left;
     memcpy(slot.quarantine_ns, record->quarantine_ns, sizeof(slot.quarantine_ns));
-    tn_assert(!(words->fresh[0] && words->fresh[1]));
-    /* A file that failed goes first: until it is whole again the other is the only good one. */
-    int error = slots_write(words, &slot, words->fresh[1] ? 1 : 0);
-    if (error == TN_OK) {
-        words->ceiling = slot.ceiling;
-        words->configuration = record->configuration;
-        words->left = record->left;
-        memcpy(words->quarantine_ns, record->quarantine_ns, sizeof(words->quarantine_ns));
+    return slot_commit(words, &slot);
+}
+
+int tn__words_write_log(struct tn__words *words, uint64_t number)
+{
+    tn_assert(words->directory != TN_FILE_NONE);
+    if (number <= words->log_segment) {
+        return TN_OK;
     }
-    return error;
+    struct slot slot = slot_of(words);
+    slot.log_segment = number;
+    return slot_commit(words, &slot);
 }
 
 /* ---- Opening ------------------------------------------------------------------------------- */
@@ -311,10 +359,16 @@ static bool consistent(const struct slot *early, const struct slot *late)
     bool equal =
         early->ceiling == late->ceiling && early->restarts == late->restarts &&
         early->configuration == late->configuration && early->left == late->left &&
+        early->log_segment == late->log_segment &&
+        memcmp(early->disk_id, late->disk_id, sizeof(early->disk_id)) == 0 &&
         memcmp(early->quarantine_ns, late->quarantine_ns, sizeof(early->quarantine_ns)) == 0;
     bool grown = early->ceiling <= late->ceiling && early->restarts <= late->restarts &&
-                 early->configuration <= late->configuration;
-    return early->node == late->node &&
+                 early->configuration <= late->configuration &&
+                 early->log_segment <= late->log_segment;
+    /* One of format 1 has no disk id yet. */
+    bool disk = memcmp(early->disk_id, late->disk_id, sizeof(early->disk_id)) == 0 ||
+                all_zero(early->disk_id, 0, TN_DISK_ID_BYTES);
+    return disk && early->node == late->node &&
            memcmp(early->cluster_id, late->cluster_id, sizeof(early->cluster_id)) == 0 && grown &&
            (!same || equal);
 }
@@ -397,6 +451,9 @@ static int begin_incarnation(struct tn__words *words, const struct tn__words_opt
         return TN_ERROR_INVALID;
     }
     slot->restarts++;
+    if (all_zero(slot->disk_id, 0, TN_DISK_ID_BYTES)) {
+        memcpy(slot->disk_id, options->disk_id, sizeof(slot->disk_id));
+    }
     words->sequence = slot->sequence;
     words->fresh[0] = true; /* fault.D8: never trust what an earlier process left in the cache */
     words->fresh[1] = true;
@@ -409,6 +466,8 @@ static int begin_incarnation(struct tn__words *words, const struct tn__words_opt
     words->ceiling = slot->ceiling;
     words->configuration = slot->configuration;
     words->left = slot->left;
+    words->log_segment = slot->log_segment;
+    memcpy(words->disk_id, slot->disk_id, sizeof(words->disk_id));
     memcpy(words->quarantine_ns, slot->quarantine_ns, sizeof(words->quarantine_ns));
     return TN_OK;
 }
@@ -443,6 +502,7 @@ int tn__words_open(struct tn__words *words, const struct tn__words_options *opti
 {
     tn_assert(options->path != NULL);
     tn_assert(options->node > 0);
+    tn_assert(!all_zero(options->disk_id, 0, TN_DISK_ID_BYTES));
     *words = (struct tn__words){
         .node = options->node,
         .files = options->files,

@@ -9,7 +9,7 @@
  * Record:
  *   offset  bytes  field
  *        0      8  magic, "tnwords\0"
- *        8      4  format version, 1
+ *        8      4  format version, 2
  *       12      4  slot: 0 or 1, whichever file this is
  *       16      8  sequence: one more at each write, also at one that fails
  *       24     16  cluster id
@@ -19,7 +19,9 @@
  *       56      4  configuration (F3)
  *       60      4  left (F3), 0 or 1
  *       64     64  quarantine: D_Q of each of 8 tables, 8 bytes each (A4)
- *      128    380  zero
+ *      128     16  disk id (V4): random, drawn when the directory began
+ *      144      8  log: a segment of the log with this number or a higher one was made; 0: none
+ *      152    356  zero
  *      508      4  CRC-32C of all before it
  *
  * A write puts the same record into both files, one after the other: the second is not touched
@@ -42,7 +44,9 @@
  * place, which needs no space on a full disk.
  *
  * Start: read, compare the identity, count one more, write, and only then is the restart word used.
- */
+ *
+ * Format 1 had neither disk id nor log. Such a directory gets a disk id at its next start; until
+ * that is durable nobody has been told one. */
 #ifndef TN_STORE_WORDS_H
 #define TN_STORE_WORDS_H
 
@@ -52,7 +56,8 @@
 #include "store/file.h"
 
 #define TN_WORDS_RECORD_BYTES 512
-#define TN_WORDS_FORMAT 1
+#define TN_WORDS_FORMAT 2
+#define TN_DISK_ID_BYTES 16
 
 struct tn__words_options {
     struct tn__files files;
@@ -62,6 +67,8 @@ struct tn__words_options {
     uint32_t configuration; /* of a new directory; an existing one has its own */
     bool bootstrap;         /* V4: an empty or missing directory may be made this node's */
     uint32_t random;        /* drawn afresh: the low half of the restart word */
+    /* Drawn afresh: the disk id of a directory that has none yet. */
+    uint8_t disk_id[TN_DISK_ID_BYTES];
 };
 
 /* The state of an open directory. Fields up to the blank line may be read by the owner. */
@@ -71,8 +78,10 @@ struct tn__words {
     uint32_t configuration; /* F3 */
     uint32_t left;          /* F3 */
     tn_time quarantine_ns[TN_TABLES_MAX]; /* A4: of the last run, until the next write */
-    bool bootstrapped;                    /* the directory was empty: a new identity began */
-    bool repaired; /* one of the files was unreadable and has been made anew */
+    uint8_t disk_id[TN_DISK_ID_BYTES];    /* V4 */
+    uint64_t log_segment; /* W3: a log that has no segment of this number or above is damaged */
+    bool bootstrapped;    /* the directory was empty: a new identity began */
+    bool repaired;        /* one of the files was unreadable and has been made anew */
 
     bool fresh[2]; /* this file must be made anew at the next write */
     uint16_t node;
@@ -99,6 +108,12 @@ int tn__words_open(struct tn__words *words, const struct tn__words_options *opti
  * not below that in `words`.
  * Errors: TN_ERROR_IO, TN_ERROR_DISK_FULL, TN_ERROR_READ_ONLY, TN_ERROR_NO_MEMORY. */
 int tn__words_write(struct tn__words *words, const struct tn_record *record);
+
+/* V4, W3: remember that the log's segment `number` exists, so that its loss is noticed: a directory
+ * that had a log and has none is done voting. To be called before anything is promised by that log;
+ * a number below the one remembered changes nothing. Blocks; never beside tn__words_write().
+ * Errors: as tn__words_write(). */
+int tn__words_write_log(struct tn__words *words, uint64_t number);
 
 /* Close, and let another process have the directory. Also after a failed write. */
 void tn__words_close(struct tn__words *words);

@@ -18,6 +18,8 @@
 #include "os/clock.h"
 #include "os/entropy.h"
 #include "os/file_posix.h"
+#include "os/file_probe.h"
+#include "os/memory.h"
 #include "store/words.h"
 
 static char path[512];
@@ -52,6 +54,13 @@ static int tear_down(void **state)
     (void)operations->list(files.context, directory, remove_name, NULL);
     operations->close(files.context, directory);
     return rmdir(path);
+}
+
+static bool stop_at_first(void *visitor, const char *name)
+{
+    (void)name;
+    *(bool *)visitor = true;
+    return false;
 }
 
 static tn__file open_file(const char *name, uint32_t mode)
@@ -214,6 +223,7 @@ static void F1_words_survive_on_a_real_file_system(void **state)
         .node = 1,
         .configuration = 1,
         .bootstrap = true,
+        .disk_id = "disk id drawn #1",
     };
     for (uint32_t start = 1; start <= 5; start++) {
         if (tn__words_open(&words, &options, why, sizeof(why)) != TN_OK) {
@@ -233,6 +243,74 @@ static void F1_words_survive_on_a_real_file_system(void **state)
     assert_true(words.repaired);
     assert_int_equal(words.ceiling, 50);
     tn__words_close(&words);
+}
+
+static void space_is_reserved_and_data_synced(void **state)
+{
+    (void)state;
+    tn__file file = open_file("a", TN_FILE_READ | TN_FILE_WRITE | TN_FILE_CREATE);
+    uint64_t size = 0;
+    char bytes[8];
+    assert_int_equal(operations->allocate(files.context, file, 100000), TN_OK);
+    assert_int_equal(operations->size(files.context, file, &size), TN_OK);
+    assert_int_equal(size, 100000);
+    assert_int_equal(operations->allocate(files.context, file, 5), TN_OK);
+    assert_int_equal(operations->allocate(files.context, file, UINT64_MAX), TN_ERROR_INVALID);
+    assert_int_equal(operations->size(files.context, file, &size), TN_OK);
+    assert_int_equal(size, 100000);
+    assert_int_equal(tn__file_write_all(&files, file, 50000, "abcdefgh", 8), TN_OK);
+    assert_int_equal(operations->data_sync(files.context, file), TN_OK);
+    assert_int_equal(tn__file_read_all(&files, file, 49998, bytes, 8), TN_OK);
+    assert_memory_equal(bytes, "\0\0abcdef", 8);
+    operations->close(files.context, file);
+}
+
+static void the_probe_tells_what_the_file_system_can_and_leaves_nothing(void **state)
+{
+    (void)state;
+    struct tn__file_probe probe;
+    assert_int_equal(tn__file_posix_probe(directory, &probe), TN_OK);
+    assert_true(probe.data_sync_ns > 0);
+    assert_true(!probe.choose_direct || probe.can_direct);
+    bool used = false;
+    assert_int_equal(operations->list(files.context, directory, stop_at_first, &used), TN_OK);
+    assert_false(used);
+    print_message("direct %d, alignment %u, %lld ns; by data_sync %lld ns\n", probe.can_direct,
+                  probe.alignment_bytes, (long long)probe.direct_ns, (long long)probe.data_sync_ns);
+    if (!probe.can_direct) {
+        return;
+    }
+    uint32_t block = probe.alignment_bytes;
+    uint8_t *bytes = tn__memory_resize(NULL, NULL, 2 * (size_t)block, true);
+    assert_non_null(bytes);
+    memset(bytes, 7, 2 * (size_t)block);
+    tn__file file = open_file("a", TN_FILE_READ | TN_FILE_WRITE | TN_FILE_CREATE | TN_FILE_DIRECT);
+    assert_int_equal(operations->allocate(files.context, file, 4 * (uint64_t)block), TN_OK);
+    assert_int_equal(tn__file_write_all(&files, file, block, bytes, block), TN_OK);
+    assert_int_equal(tn__file_write_all(&files, file, 7, bytes, block), TN_ERROR_IO);
+    assert_int_equal(tn__file_read_all(&files, file, 0, bytes, 2 * (size_t)block), TN_OK);
+    assert_int_equal(bytes[block - 1], 0);
+    assert_int_equal(bytes[block], 7);
+    operations->close(files.context, file);
+    (void)tn__memory_resize(NULL, bytes, 0, true);
+}
+
+static void memory_keeps_its_bytes_and_its_alignment_as_it_grows(void **state)
+{
+    (void)state;
+    for (uint32_t aligned = 0; aligned < 2; aligned++) {
+        uint8_t *block = NULL;
+        for (size_t bytes = 1; bytes < 100000; bytes = bytes * 3 + 1) {
+            block = tn__memory_resize(NULL, block, bytes, aligned);
+            assert_non_null(block);
+            assert_true(!aligned || (uintptr_t)block % 4096 == 0);
+            block[bytes - 1] = (uint8_t)bytes;
+            assert_int_equal(block[0], 1);
+            assert_true(bytes < 4 || block[3] == 4);
+        }
+        assert_null(tn__memory_resize(NULL, block, 0, aligned));
+        assert_null(tn__memory_resize(NULL, NULL, SIZE_MAX / 2, aligned));
+    }
 }
 
 static void clocks_never_go_back_and_one_counts_suspended_time(void **state)
@@ -276,6 +354,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lock_keeps_other_processes_out_until_it_is_closed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(F1_words_survive_on_a_real_file_system, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(space_is_reserved_and_data_synced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_probe_tells_what_the_file_system_can_and_leaves_nothing,
+                                        set_up, tear_down),
+        cmocka_unit_test(memory_keeps_its_bytes_and_its_alignment_as_it_grows),
         cmocka_unit_test(clocks_never_go_back_and_one_counts_suspended_time),
         cmocka_unit_test(entropy_is_drawn_whole_and_differs),
     };

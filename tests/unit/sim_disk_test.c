@@ -13,6 +13,7 @@
 
 #include "sim/sim_disk.h"
 #include "sim/sim_disk_inode.h"
+#include "sim/sim_disk_names.h"
 
 enum {
     SECTOR = 512,
@@ -76,6 +77,21 @@ static void what_is_synced_survives_and_what_is_not_is_lost(void **state)
     assert_int_equal(rig.operations->read(rig.files.context, rig.file, 0, &byte, 1, &done),
                      TN_ERROR_IO);
     tn__sim_disk_free(rig.disk);
+}
+
+static void a_name_stands_for_one_file_until_it_is_removed(void **state)
+{
+    (void)state;
+    struct tn__sim_disk_names names = {0};
+    struct tn__sim_disk_renaming renaming = {.inode = 5, .from = "a", .to = "b"};
+    tn__sim_disk_names_set(&names, "a", 4);
+    tn__sim_disk_names_set(&names, "a", 5);
+    assert_int_equal(names.count, 1);
+    tn__sim_disk_renaming_apply(&names, &renaming);
+    assert_int_equal(tn__sim_disk_names_find(&names, "a"), TN_SIM_DISK_NO_INODE);
+    assert_int_equal(tn__sim_disk_names_find(&names, "b"), 5);
+    tn__sim_disk_names_set(&names, "b", TN_SIM_DISK_NO_INODE);
+    assert_int_equal(names.count, 0);
 }
 
 static void a_dead_process_leaves_the_page_cache(void **state)
@@ -291,10 +307,65 @@ static void a_file_grows_by_zeros_and_its_copy_is_its_own(void **state)
     tn__sim_disk_inode_free(copy);
 }
 
+/* A direct write is durable when it returns, but only over bytes that are durable. */
+static void a_direct_write_is_durable_where_the_file_was(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(1);
+    uint64_t size = 0;
+    static _Alignas(SECTOR) char bytes[2 * SECTOR];
+    memset(bytes, 'n', sizeof(bytes));
+    rig.operations->close(rig.files.context, rig.file);
+    assert_int_equal(rig.operations->open(rig.files.context, rig.directory, "f",
+                                          READ_WRITE | TN_FILE_DIRECT, &rig.file),
+                     TN_OK);
+    assert_int_equal(tn__file_write_all(&rig.files, rig.file, 0, bytes + 1, SECTOR),
+                     TN_ERROR_INVALID);
+    assert_int_equal(tn__file_write_all(&rig.files, rig.file, 8, bytes, SECTOR), TN_ERROR_INVALID);
+    assert_int_equal(tn__file_write_all(&rig.files, rig.file, 0, bytes, SECTOR - 8),
+                     TN_ERROR_INVALID);
+    assert_int_equal(tn__file_write_all(&rig.files, rig.file, SECTOR, bytes, SECTOR), TN_OK);
+    assert_int_equal(rig.operations->allocate(rig.files.context, rig.file, 4 * SECTOR), TN_OK);
+    assert_int_equal(tn__file_write_all(&rig.files, rig.file, 2 * SECTOR, bytes, SECTOR), TN_OK);
+    assert_int_equal(tn__sim_disk_pending(rig.disk), 2); /* the size and the sector beyond it */
+    tn__sim_disk_restart(rig.disk, TN_SIM_DISK_LOSE_ALL);
+    const char *found = rig_peek(&rig, "f", &size);
+    assert_int_equal(size, 2 * SECTOR);
+    assert_int_equal(found[0], 'o');
+    assert_int_equal(found[SECTOR], 'n');
+    tn__sim_disk_free(rig.disk);
+}
+
+static void what_lands_can_be_chosen_piece_by_piece(void **state)
+{
+    (void)state;
+    for (uint32_t subset = 0; subset < 16; subset++) {
+        struct rig rig = rig_of(1);
+        uint64_t size = 0;
+        bool lands[4];
+        assert_int_equal(rig.operations->rename(rig.files.context, rig.directory, "f", "g"), TN_OK);
+        assert_int_equal(rig_write(&rig, SECTOR / 2, 'n', SECTOR), TN_OK);
+        assert_int_equal(rig.operations->truncate(rig.files.context, rig.file, SECTOR), TN_OK);
+        assert_int_equal(tn__sim_disk_pending(rig.disk), 4);
+        for (uint32_t i = 0; i < 4; i++) {
+            lands[i] = (subset >> i & 1) != 0;
+        }
+        tn__sim_disk_restart_with(rig.disk, lands);
+        const char *found = rig_peek(&rig, lands[0] ? "g" : "f", &size);
+        assert_non_null(found);
+        assert_null(rig_peek(&rig, lands[0] ? "f" : "g", &size));
+        assert_int_equal(size, lands[3] ? SECTOR : 2 * SECTOR);
+        assert_int_equal(found[SECTOR - 1], lands[1] ? 'n' : 'o');
+        assert_true(lands[3] || found[SECTOR] == (lands[2] ? 'n' : 'o'));
+        tn__sim_disk_free(rig.disk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_synced_survives_and_what_is_not_is_lost),
+        cmocka_unit_test(a_name_stands_for_one_file_until_it_is_removed),
         cmocka_unit_test(a_dead_process_leaves_the_page_cache),
         cmocka_unit_test(D1_D2_D14_every_kind_of_outcome_of_a_crash_occurs),
         cmocka_unit_test(D13_names_not_synced_may_come_or_go),
@@ -302,6 +373,8 @@ int main(void)
         cmocka_unit_test(D8_a_failed_sync_is_believed_by_readers_but_not_by_the_disk),
         cmocka_unit_test(the_planned_operation_fails_and_only_that),
         cmocka_unit_test(after_a_crash_nothing_works_until_the_restart),
+        cmocka_unit_test(a_direct_write_is_durable_where_the_file_was),
+        cmocka_unit_test(what_lands_can_be_chosen_piece_by_piece),
         cmocka_unit_test(a_lock_falls_with_its_holder),
         cmocka_unit_test(the_same_seed_gives_the_same_disk),
         cmocka_unit_test(a_file_grows_by_zeros_and_its_copy_is_its_own),

@@ -44,6 +44,7 @@ static struct tn__words_options options_of(struct tn__sim_disk *disk)
         .configuration = 1,
         .bootstrap = true,
         .random = 0xfeedf00dU,
+        .disk_id = "disk id drawn #1",
     };
 }
 
@@ -224,7 +225,7 @@ static void a_later_format_is_left_alone_and_named(void **state)
         struct tn__sim_disk *disk = tn__sim_disk_new(1);
         struct judge judge = {0};
         must_open(disk, &judge);
-        forge(disk, slot, 8, 2);
+        forge(disk, slot, 8, TN_WORDS_FORMAT + 1);
         struct tn__words words;
         assert_int_equal(open_words(disk, &words, &judge), TN_ERROR_VERSION);
         tn__sim_disk_free(disk);
@@ -250,6 +251,93 @@ static void the_last_restart_count_is_never_passed(void **state)
     assert_true(tn__words_diskless_restart_word(0) != 0);
     assert_int_equal(tn__words_diskless_restart_word(77), 77);
     tn__sim_disk_free(disk);
+}
+
+/* ---- Disk id and log ----------------------------------------------------------------------- */
+
+static void V4_a_directory_keeps_the_disk_id_of_its_beginning(void **state)
+{
+    (void)state;
+    struct tn__sim_disk *disk = tn__sim_disk_new(1);
+    struct tn__words_options options = options_of(disk);
+    struct tn__words words;
+    for (uint32_t i = 0; i < 3; i++) {
+        options.disk_id[15] = (uint8_t)('1' + i);
+        assert_int_equal(tn__words_open(&words, &options, why, sizeof(why)), TN_OK);
+        assert_memory_equal(words.disk_id, "disk id drawn #1", 16);
+        struct judge judge = {.ceiling = words.ceiling};
+        assert_int_equal(raise_ceiling(&words, &judge, 10 * i + 10), TN_OK);
+        tn__words_close(&words);
+        tn__sim_disk_restart(disk, TN_SIM_DISK_LOSE_ALL);
+    }
+    tn__sim_disk_free(disk);
+}
+
+/* Turn both files into what format 1 wrote: neither disk id nor log. */
+static void make_old(struct tn__sim_disk *disk)
+{
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        for (uint32_t offset = 128; offset < 152; offset += 4) {
+            forge(disk, slot, offset, 0);
+        }
+        forge(disk, slot, 8, 1);
+    }
+}
+
+static void V4_a_directory_of_format_1_gets_a_disk_id_and_keeps_its_words(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 40; n++) {
+        struct tn__sim_disk *disk = tn__sim_disk_new(n);
+        struct judge judge = {0};
+        struct tn__words words;
+        assert_int_equal(open_words(disk, &words, &judge), TN_OK);
+        assert_int_equal(raise_ceiling(&words, &judge, 500), TN_OK);
+        tn__words_close(&words);
+        make_old(disk);
+        /* The upgrade may crash at any operation, and be tried again with another id. */
+        tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){.crash_at = n});
+        struct tn__words_options options = options_of(disk);
+        int error = tn__words_open(&words, &options, why, sizeof(why));
+        uint8_t told[16] = {0};
+        memcpy(told, words.disk_id, error == TN_OK ? sizeof(told) : 0);
+        tn__words_close(&words);
+        tn__sim_disk_restart(disk, TN_SIM_DISK_ANY);
+        options.disk_id[15] = '2';
+        assert_int_equal(tn__words_open(&words, &options, why, sizeof(why)), TN_OK);
+        assert_int_equal(words.ceiling, 500);
+        assert_memory_equal(words.disk_id, "disk id drawn #", 15);
+        assert_true(words.disk_id[15] == '1' || words.disk_id[15] == '2');
+        assert_true(error != TN_OK || memcmp(told, words.disk_id, sizeof(told)) == 0);
+        assert_int_equal(words.log_segment, 0);
+        tn__words_close(&words);
+        tn__sim_disk_free(disk);
+    }
+}
+
+static void V4_W3_what_is_said_of_the_log_survives_and_never_falls(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 20; n++) {
+        struct tn__sim_disk *disk = tn__sim_disk_new(n);
+        struct judge judge = {0};
+        struct tn__words words;
+        assert_int_equal(open_words(disk, &words, &judge), TN_OK);
+        assert_int_equal(words.log_segment, 0);
+        assert_int_equal(tn__words_write_log(&words, 7), TN_OK);
+        assert_int_equal(tn__words_write_log(&words, 3), TN_OK);
+        assert_int_equal(words.log_segment, 7);
+        assert_int_equal(raise_ceiling(&words, &judge, 10), TN_OK);
+        tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){.crash_at = n});
+        int error = tn__words_write_log(&words, 8);
+        assert_int_equal(words.log_segment, error == TN_OK ? 8 : 7);
+        tn__words_close(&words);
+        tn__sim_disk_restart(disk, TN_SIM_DISK_ANY);
+        assert_int_equal(open_words(disk, &words, &judge), TN_OK);
+        assert_in_range(words.log_segment, error == TN_OK ? 8 : 7, 8);
+        tn__words_close(&words);
+        tn__sim_disk_free(disk);
+    }
 }
 
 /* ---- Crashes ------------------------------------------------------------------------------- */
@@ -592,6 +680,9 @@ int main(void)
         cmocka_unit_test(F1_F3_what_is_written_is_read_back_at_the_next_start),
         cmocka_unit_test(a_second_process_on_the_directory_is_refused_until_the_first_has_gone),
         cmocka_unit_test(a_directory_of_another_cluster_or_node_is_refused_by_name),
+        cmocka_unit_test(V4_a_directory_keeps_the_disk_id_of_its_beginning),
+        cmocka_unit_test(V4_a_directory_of_format_1_gets_a_disk_id_and_keeps_its_words),
+        cmocka_unit_test(V4_W3_what_is_said_of_the_log_survives_and_never_falls),
         cmocka_unit_test(a_later_format_is_left_alone_and_named),
         cmocka_unit_test(the_last_restart_count_is_never_passed),
         cmocka_unit_test(F1_a_crash_at_any_operation_loses_nothing_acknowledged),

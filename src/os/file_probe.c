@@ -1,0 +1,134 @@
+/* Two ways to make 4096 bytes durable, tried and timed on the file system itself.
+ *
+ * The range is preallocated, zeroed and synced before, as that of a segment is (store/wal.h), so
+ * that what is timed is what a log's write costs. The file has no name, so that no crash leaves
+ * anything behind. */
+#define _GNU_SOURCE
+#include "os/file_probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tenure/error.h>
+
+#include "os/clock.h"
+#include "os/file_posix.h"
+
+enum {
+    BLOCK_BYTES = 4096,
+    ROUNDS = 9,
+    FILE_BYTES = 2 * BLOCK_BYTES * (ROUNDS + 1),
+};
+
+static int compare_times(const void *a, const void *b)
+{
+    tn_time left = *(const tn_time *)a;
+    tn_time right = *(const tn_time *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* A file without a name; where that is not known, one that loses its name at once. */
+static int open_nameless(int directory, int *file)
+{
+    *file = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*file < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        (void)unlinkat(directory, "probe.new", 0);
+        *file = openat(directory, "probe.new", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (*file >= 0 && unlinkat(directory, "probe.new", 0) != 0) {
+            close(*file);
+            *file = -1;
+        }
+    }
+    return *file >= 0 ? TN_OK : tn__file_posix_error(errno);
+}
+
+static int write_zeros(int file, const void *zeros)
+{
+    if (fallocate(file, 0, 0, FILE_BYTES) != 0 && errno != EOPNOTSUPP) {
+        return tn__file_posix_error(errno);
+    }
+    for (off_t at = 0; at < FILE_BYTES; at += BLOCK_BYTES) {
+        if (pwrite(file, zeros, BLOCK_BYTES, at) != BLOCK_BYTES) {
+            return errno == ENOSPC ? TN_ERROR_DISK_FULL : TN_ERROR_IO;
+        }
+    }
+    return fsync(file) == 0 ? TN_OK : tn__file_posix_error(errno);
+}
+
+/* Write ROUNDS blocks from `first` on, each durable when it is done; the median time, or NEVER.
+ */
+static tn_time time_writes(int file, off_t first, const void *bytes, bool sync)
+{
+    tn_time times[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        tn_time began = tn__clock_now();
+        if (pwrite(file, bytes, BLOCK_BYTES, first + i * (off_t)BLOCK_BYTES) != BLOCK_BYTES) {
+            return TN_TIME_NEVER;
+        }
+        if (sync && fdatasync(file) != 0) {
+            return TN_TIME_NEVER;
+        }
+        times[i] = tn__clock_now() - began;
+    }
+    qsort(times, ROUNDS, sizeof(times[0]), compare_times);
+    return times[ROUNDS / 2];
+}
+
+/* The smallest alignment at which a direct write works; 0: none. */
+static uint32_t find_alignment(int file, const uint8_t *block)
+{
+    for (uint32_t bytes = 512; bytes <= BLOCK_BYTES; bytes *= 8) {
+        if (pwrite(file, block + bytes % BLOCK_BYTES, bytes, (off_t)bytes) == (ssize_t)bytes) {
+            return bytes;
+        }
+    }
+    return 0;
+}
+
+static int probe_file(int file, uint8_t *block, struct tn__file_probe *probe)
+{
+    int error = write_zeros(file, block);
+    if (error != TN_OK) {
+        return error;
+    }
+    memset(block, 0x5a, BLOCK_BYTES);
+    probe->data_sync_ns = time_writes(file, 0, block, true);
+    if (probe->data_sync_ns == TN_TIME_NEVER) {
+        return TN_ERROR_IO;
+    }
+    /* O_DSYNC cannot be set on an open file; by its other name the same file is opened anew. */
+    char name[64];
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
+    int direct = open(name, O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC);
+    if (direct < 0) {
+        return TN_OK;
+    }
+    probe->alignment_bytes = find_alignment(direct, block);
+    probe->direct_ns = time_writes(direct, FILE_BYTES / 2, block, false);
+    probe->can_direct = probe->alignment_bytes > 0 && probe->direct_ns != TN_TIME_NEVER;
+    probe->choose_direct = probe->can_direct && probe->direct_ns <= probe->data_sync_ns;
+    close(direct);
+    return TN_OK;
+}
+
+int tn__file_posix_probe(int64_t descriptor, struct tn__file_probe *probe)
+{
+    *probe = (struct tn__file_probe){0};
+    uint8_t *block = aligned_alloc(BLOCK_BYTES, 2 * BLOCK_BYTES);
+    if (block == NULL) {
+        return TN_ERROR_NO_MEMORY;
+    }
+    memset(block, 0, 2 * BLOCK_BYTES);
+    int file = -1;
+    int error = open_nameless((int)descriptor, &file);
+    if (error == TN_OK) {
+        error = probe_file(file, block, probe);
+        close(file);
+    }
+    free(block);
+    return error;
+}
