@@ -298,7 +298,7 @@ static void status_and_health_tell_of_the_members(void **state)
 }
 
 /* The port is 0 in the options: the kernel chooses it. */
-static void L1_who_does_not_own_a_name_shows_where_its_owner_is_asked(void **state)
+static void L1_who_does_not_own_a_name_shows_where_its_owner_is_asked_and_no_holder(void **state)
 {
     (void)state;
     struct held held = client_port_acquire(0, "n", 60000);
@@ -312,6 +312,7 @@ static void L1_who_does_not_own_a_name_shows_where_its_owner_is_asked(void **sta
             known = owner != NULL; /* the others are told a moment later */
             if (known) {
                 assert_string_equal(json_text_of(owner, "url"), url);
+                assert_int_equal(json_object_get(who.json, "holder") != NULL, node == 0);
             }
             http_answer_free(&who);
         }
@@ -460,7 +461,7 @@ int main(void)
         WITH_THREE(C1_a_node_that_leaves_does_not_release_what_a_client_counts_on),
         WITH_ONE(leases_are_listed_page_by_page),
         WITH_THREE(status_and_health_tell_of_the_members),
-        WITH_THREE(L1_who_does_not_own_a_name_shows_where_its_owner_is_asked),
+        WITH_THREE(L1_who_does_not_own_a_name_shows_where_its_owner_is_asked_and_no_holder),
         WITH_THREE(a_watcher_sees_the_state_and_then_changes),
         WITH_ONE(a_watcher_of_one_name_sees_that_it_is_free),
         WITH_ONE(metrics_count_what_happens),
