@@ -74,7 +74,7 @@ static void random_message(uint64_t *random, struct tn_log_message *message, uin
 {
     memset(message, 0, sizeof(*message));
     message->kind = (uint8_t)(1 + tn__random_below(random, TN_LOG_MESSAGE_KINDS_END - 1));
-    message->flags = (uint8_t)tn__random_below(random, 4);
+    message->flags = (uint8_t)tn__random_below(random, 8);
     message->reason = (uint8_t)tn__random_below(random, TN_LOG_REASON_STOPPED + 1);
     message->group = (uint32_t)tn__random_below(random, TN_GROUP_ID_MAX + 1);
     message->count = (uint32_t)sometimes(random);
@@ -226,7 +226,7 @@ static void unknown_kinds_flags_reasons_and_fields_are_refused(void **state)
         size_t offset;
         uint8_t value;
     } rows[] = {
-        {0, 0},    {0, TN_LOG_MESSAGE_KINDS_END}, {1, 4},    {2, TN_LOG_REASON_STOPPED + 1}, {3, 1},
+        {0, 0},    {0, TN_LOG_MESSAGE_KINDS_END}, {1, 8},    {2, TN_LOG_REASON_STOPPED + 1}, {3, 1},
         {7, 0x10}, {9, 0x08},                     {10, 1},   {11, 1},                        {12, 9},
         {13, 8},   {14, 1},                       {16, 255},
     };
