@@ -2,7 +2,8 @@
  *
  * First every row gets its place (lay_out): below the words of the row before, further down by the
  * time that passed, and not above the end of the paragraph that stands beside the rows before. Then
- * everything is drawn in layers, from the ground up: paragraphs, lifelines, bars, arrows, words. */
+ * everything is drawn in layers, from the ground up: paragraphs, lifelines, bars, arrows, words,
+ * and the labels of the arrows, each where it covers the least of what is drawn already. */
 #include "check/sequence_svg.h"
 
 #include <stdlib.h>
@@ -31,6 +32,11 @@ static const char *const colours[] = {"#0072B2", "#E69F00", "#009E73", "#CC79A7"
 #define INK "#1F2933"
 #define PALE "#6B7785"
 
+/* A rectangle in which something stands that is to be read. */
+struct box {
+    int left, right, top, bottom;
+};
+
 struct layout {
     const struct tn__sequence *sequence;
     struct tn__growing_text *svg;
@@ -42,6 +48,8 @@ struct layout {
     int height;
     int lines_top; /* the lifelines begin here */
     int lines_end;
+    struct box *taken; /* words, lifelines, and the labels that have been placed */
+    uint32_t taken_count;
 };
 
 /* ---- Text ------------------------------------------------------------------------------------ */
@@ -379,30 +387,6 @@ static struct stroke stroke_of(const struct layout *layout, const struct tn__seq
     return stroke;
 }
 
-/* The label stands in the last gap that the arrow crosses, where no other arrow of the same
- * broadcast ends, and right of the middle, as words stand at the right of their lifeline. */
-static void draw_label(struct layout *layout, const struct tn__sequence_arrow *arrow)
-{
-    struct stroke place = stroke_of(layout, arrow);
-    const struct stroke *stroke = &place;
-    const char *colour = arrow->refusal != 0 ? RED : colour_of(arrow->actor);
-    int whole = stroke->direction * (stroke->x2 - stroke->x1);
-    int reach = whole / 2;
-    if (arrow->fate == TN_SEQUENCE_ARRIVED) {
-        reach = layout->spacing * (stroke->direction > 0 ? 29 : 65) / 100;
-    }
-    reach = reach < whole ? reach : whole / 2;
-    int x = stroke->x2 - stroke->direction * reach;
-    int y = whole == 0 ? stroke->y2 : stroke->y2 - (stroke->y2 - stroke->y1) * reach / whole;
-    tn__growing_add(layout->svg,
-                    "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" font-size=\"10.5\" "
-                    "fill=\"%s\" stroke=\"#FFFFFF\" stroke-width=\"4.5\" "
-                    "paint-order=\"stroke\">",
-                    x, y - 4, colour);
-    tn__growing_add_xml(layout->svg, arrow->label, strlen(arrow->label));
-    tn__growing_add(layout->svg, "</text>\n");
-}
-
 static void draw_arrow(struct layout *layout, const struct tn__sequence_arrow *arrow)
 {
     struct stroke stroke = stroke_of(layout, arrow);
@@ -432,9 +416,6 @@ static void draw_arrows(struct layout *layout)
     const struct tn__sequence_arrow *arrows = layout->sequence->arrows.items;
     for (uint32_t i = 0; i < layout->sequence->arrows.count; i++) {
         draw_arrow(layout, &arrows[i]);
-    }
-    for (uint32_t i = 0; i < layout->sequence->arrows.count; i++) {
-        draw_label(layout, &arrows[i]);
     }
 }
 
@@ -474,6 +455,119 @@ static void draw_words(struct layout *layout)
                    word_attributes(words[i].kind), words[i].text, word_columns(layout));
     }
     tn__growing_add(layout->svg, "</g>\n");
+}
+
+/* ---- Labels of arrows ------------------------------------------------------------------------ */
+
+static void take_box(struct layout *layout, struct box box)
+{
+    layout->taken[layout->taken_count++] = box;
+}
+
+static int text_width(size_t columns)
+{
+    return (int)columns * 59 / 10; /* of 10.5 pixels, on the average */
+}
+
+static void take_words_and_lifelines(struct layout *layout)
+{
+    const struct tn__sequence_word *words = layout->sequence->words.items;
+    for (uint32_t i = 0; i < layout->sequence->words.count; i++) {
+        const char *lines[LINES_MAX];
+        size_t lengths[LINES_MAX];
+        size_t longest = 0;
+        uint32_t count = wrap(words[i].text, word_columns(layout), lines, lengths);
+        for (uint32_t k = 0; k < count; k++) {
+            longest = lengths[k] > longest ? lengths[k] : longest;
+        }
+        uint32_t before = lines_before(layout, words[i].row, words[i].lifeline, i);
+        int left = lifeline_x(layout, words[i].lifeline) + 12;
+        int top = layout->tops[words[i].row] + 3 + (int)before * WORD_HEIGHT;
+        take_box(layout, (struct box){left, left + text_width(longest), top,
+                                      top + (int)count * WORD_HEIGHT});
+    }
+    for (uint32_t i = 0; i < layout->sequence->lifelines_count; i++) {
+        int x = lifeline_x(layout, i);
+        take_box(layout, (struct box){x - 8, x + 8, layout->lines_top, layout->lines_end});
+    }
+}
+
+/* How much of what stands there a box would cover, in square pixels. */
+static int covered(const struct layout *layout, const struct box *box)
+{
+    int area = 0;
+    for (uint32_t i = 0; i < layout->taken_count; i++) {
+        const struct box *taken = &layout->taken[i];
+        int left = box->left > taken->left ? box->left : taken->left;
+        int right = box->right < taken->right ? box->right : taken->right;
+        int top = box->top > taken->top ? box->top : taken->top;
+        int bottom = box->bottom < taken->bottom ? box->bottom : taken->bottom;
+        area += right > left && bottom > top ? (right - left) * (bottom - top) : 0;
+    }
+    return area;
+}
+
+/* Where the label would rather stand, counted from the arrow's tip: in the last gap that it
+ * crosses, where no other arrow of the same broadcast ends, and right of the middle, as words stand
+ * at the right of their lifeline. What is under way has its label at the tip, where the broadcast
+ * parts. */
+static int wanted_reach(const struct layout *layout, const struct tn__sequence_arrow *arrow,
+                        int direction, int whole, int width)
+{
+    int reach = arrow->fate == TN_SEQUENCE_IN_FLIGHT ? width / 2 : whole / 2;
+    if (arrow->fate == TN_SEQUENCE_ARRIVED) {
+        reach = layout->spacing * (direction > 0 ? 29 : 65) / 100;
+    }
+    return reach < whole ? reach : whole / 2;
+}
+
+/* The place along the arrow, above it or else below, that covers the least; of equal ones the
+ * nearest to the wanted one. */
+static struct box place_label(const struct layout *layout, const struct tn__sequence_arrow *arrow,
+                              int width)
+{
+    struct stroke stroke = stroke_of(layout, arrow);
+    int whole = stroke.direction * (stroke.x2 - stroke.x1);
+    int wanted = wanted_reach(layout, arrow, stroke.direction, whole, width);
+    struct box best = {0};
+    int least = -1;
+    for (int below = 0; below < 2 && least != 0; below++) {
+        for (int k = 0; k <= whole / 2 && least != 0; k++) { /* 0, 4, -4, 8, -8 ... */
+            int reach = wanted + (k % 2 == 1 ? 2 * (k + 1) : -2 * k);
+            if (k > 0 && (reach < width / 2 || reach > whole - width / 2)) {
+                continue;
+            }
+            int x = stroke.x2 - stroke.direction * reach;
+            int y = whole == 0 ? stroke.y2 : stroke.y2 - (stroke.y2 - stroke.y1) * reach / whole;
+            y += below * 15;
+            struct box box = {x - width / 2, x - width / 2 + width, y - 13, y - 2};
+            int covers = covered(layout, &box);
+            if (least < 0 || covers < least) {
+                least = covers;
+                best = box;
+            }
+        }
+    }
+    return best;
+}
+
+static void draw_labels(struct layout *layout)
+{
+    const struct tn__sequence_arrow *arrows = layout->sequence->arrows.items;
+    take_words_and_lifelines(layout);
+    for (uint32_t i = 0; i < layout->sequence->arrows.count; i++) {
+        const char *colour = arrows[i].refusal != 0 ? RED : colour_of(arrows[i].actor);
+        int width = text_width(strlen(arrows[i].label));
+        struct box box = place_label(layout, &arrows[i], width);
+        take_box(layout, box);
+        tn__growing_add(layout->svg,
+                        "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" font-size=\"10.5\" "
+                        "fill=\"%s\" stroke=\"#FFFFFF\" stroke-width=\"4.5\" "
+                        "paint-order=\"stroke\">",
+                        box.left + width / 2, box.bottom - 2, colour);
+        tn__growing_add_xml(layout->svg, arrows[i].label, strlen(arrows[i].label));
+        tn__growing_add(layout->svg, "</text>\n");
+    }
 }
 
 /* ---- The legend ------------------------------------------------------------------------------ */
@@ -557,6 +651,7 @@ static void draw_all(struct layout *layout, int heading_end)
     draw_bars(layout);
     draw_arrows(layout);
     draw_words(layout);
+    draw_labels(layout);
     draw_legend(layout);
     tn__growing_add(svg, "</svg>\n");
 }
@@ -570,7 +665,11 @@ void tn__sequence_svg(const struct tn__sequence *sequence, struct tn__growing_te
     layout.tops = calloc(sequence->rows.count, sizeof(int));
     layout.bottoms = calloc(sequence->rows.count, sizeof(int));
     layout.stanza_tops = calloc(sequence->stanzas.count + 1, sizeof(int));
+    layout.taken =
+        calloc(sequence->words.count + sequence->lifelines_count + sequence->arrows.count,
+               sizeof(struct box));
     tn_assert(layout.tops != NULL && layout.bottoms != NULL && layout.stanza_tops != NULL);
+    tn_assert(layout.taken != NULL);
 
     uint32_t columns = (uint32_t)(layout.width - 2 * MARGIN) / 7;
     int heading_end = 70 + (int)lines_of(sequence->story, columns) * 18;
@@ -580,4 +679,5 @@ void tn__sequence_svg(const struct tn__sequence *sequence, struct tn__growing_te
     free(layout.tops);
     free(layout.bottoms);
     free(layout.stanza_tops);
+    free(layout.taken);
 }

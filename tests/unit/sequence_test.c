@@ -151,6 +151,75 @@ static void test_a_bar_that_is_cut_ends_in_that_row(void **state)
     assert_true(heights[1] > 100 && heights[1] + 100 < heights[0]);
 }
 
+/* Where the text with these words stands; `middle` says that x is its middle and not its begin. */
+struct place {
+    int left, right, baseline;
+};
+
+static struct place place_of(const char *svg, const char *words, bool middle)
+{
+    char mark[64];
+    snprintf(mark, sizeof(mark), ">%s</text>", words);
+    const char *end = strstr(svg, mark);
+    assert_non_null(end);
+    const char *begin = end;
+    while (strncmp(begin, "<text x=", 8) != 0) {
+        assert_true(--begin > svg);
+    }
+    struct place place;
+    assert_int_equal(sscanf(begin, "<text x=\"%d\" y=\"%d\"", &place.left, &place.baseline), 2);
+    int width = (int)strlen(words) * 59 / 10; /* at 10.5 pixels */
+    place.left -= middle ? width / 2 : 0;
+    place.right = place.left + width;
+    return place;
+}
+
+static bool apart(struct place a, struct place b)
+{
+    return a.right <= b.left || b.right <= a.left || a.baseline + 11 <= b.baseline ||
+           b.baseline + 11 <= a.baseline;
+}
+
+static void test_the_label_of_an_arrow_keeps_clear_of_words(void **state)
+{
+    (void)state;
+    struct tn__sequence *sequence = begin();
+    struct tn__growing_text svg = {0};
+    tn__sequence_lifeline(sequence, "c");
+    uint32_t arrow = tn__sequence_send(sequence, 0, 2, 0, "Promise 1.1");
+    tn__sequence_row(sequence, 0);
+    tn__sequence_mark(sequence, 1, TN_SEQUENCE_SAID, "words beside the second line");
+    tn__sequence_row(sequence, 0);
+    tn__sequence_ends(sequence, arrow, TN_SEQUENCE_ARRIVED);
+    tn__sequence_svg(sequence, &svg);
+    assert_true(apart(place_of(svg.bytes, "Promise 1.1", true),
+                      place_of(svg.bytes, "words beside the second line", false)));
+    tn__growing_clear(&svg);
+    tn__sequence_free(sequence);
+}
+
+static void test_the_labels_of_a_broadcast_under_way_keep_clear_of_each_other(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"Prepare 1.1", "Prepare 2.2", "Prepare 3.3"};
+    struct tn__sequence *sequence = begin();
+    struct tn__growing_text svg = {0};
+    tn__sequence_lifeline(sequence, "c");
+    tn__sequence_lifeline(sequence, "d");
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)tn__sequence_send(sequence, 3, i, 3, labels[i]);
+    }
+    tn__sequence_svg(sequence, &svg);
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            assert_true(
+                apart(place_of(svg.bytes, labels[i], true), place_of(svg.bytes, labels[k], true)));
+        }
+    }
+    tn__growing_clear(&svg);
+    tn__sequence_free(sequence);
+}
+
 static void test_what_is_of_no_interest_is_not_drawn(void **state)
 {
     (void)state;
@@ -185,6 +254,8 @@ int main(void)
         cmocka_unit_test(test_an_arrow_shows_what_became_of_its_message),
         cmocka_unit_test(test_time_runs_downwards_and_moments_between_rows_have_their_place),
         cmocka_unit_test(test_a_bar_that_is_cut_ends_in_that_row),
+        cmocka_unit_test(test_the_label_of_an_arrow_keeps_clear_of_words),
+        cmocka_unit_test(test_the_labels_of_a_broadcast_under_way_keep_clear_of_each_other),
         cmocka_unit_test(test_what_is_of_no_interest_is_not_drawn),
         cmocka_unit_test(test_growing_text_keeps_all_that_is_added),
     };
