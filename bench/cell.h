@@ -12,6 +12,7 @@
 
 #define CELL_MEMBERS 3U
 #define CELL_EVENTS_MAX 65536U
+#define CELL_PINGS_KEPT 64U
 
 /* Something that happened at a member, on the clock that all processes share. */
 struct cell_event {
@@ -28,6 +29,8 @@ struct cell_page {
     _Atomic uint32_t owned[CELL_MEMBERS];
     _Atomic uint32_t connected[CELL_MEMBERS];
     _Atomic uint32_t go; /* a word from the parent */
+    _Atomic uint32_t pings_count;
+    _Atomic uint64_t ping_ns[CELL_PINGS_KEPT]; /* the last round trips of any two, in a ring */
     _Atomic uint32_t events_count;
     struct cell_event events[CELL_EVENTS_MAX];
 };

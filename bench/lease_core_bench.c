@@ -147,7 +147,7 @@ static void run(tn_time until)
     now = until;
 }
 
-static void start(uint32_t index, uint32_t names_max, uint32_t contended_max)
+static void start(uint32_t index, uint32_t names_max, uint32_t contended_max, uint8_t observe)
 {
     struct node *node = &nodes[index];
     node->index = index;
@@ -161,7 +161,7 @@ static void start(uint32_t index, uint32_t names_max, uint32_t contended_max)
                                                         .renew_ns = 30 * TN_SECOND,
                                                         .names_max = names_max,
                                                         .contended_max = contended_max,
-                                                        .observe = TN_OBSERVE_OWNER};
+                                                        .observe = observe};
     int error = tn_lease_options_complete(&options, NULL, 0);
     tn_assert(error == 0);
     node->memory_bytes = (tn_lease_size(&options) + PAGE - 1) & ~(size_t)(PAGE - 1);
@@ -214,20 +214,27 @@ int main(int argc, char **argv)
 {
     uint32_t names = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000;
     uint32_t rounds = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 9;
-    if (names == 0 || names > TN_NAMES_MAX / 2 || rounds == 0 || rounds > 1000) {
-        fprintf(stderr, "usage: lease_core_bench [NAMES] [ROUNDS]\n");
+    uint8_t observe = argc > 3 ? TN_OBSERVE_ONLINE : TN_OBSERVE_OWNER;
+    if (names == 0 || names > TN_NAMES_MAX / 2 || rounds == 0 || rounds > 1000 || argc > 4) {
+        fprintf(stderr, "usage: lease_core_bench [NAMES] [ROUNDS] [hints]\n");
         return 2;
     }
-    start(0, names, names);
-    start(1, names, 1);
-    start(2, names, 1);
+    start(0, names, names, observe);
+    start(1, names, 1, observe);
+    start(2, names, 1, observe);
     run(now + 70 * TN_SECOND);
     acquire_all(names);
     struct tn_lease_status status;
     tn_lease_status(nodes[0].lease, now, &status);
     tn_assert(status.owned_count == names);
-    printf("{\"names\": %u, \"acceptor_bytes_a_name\": %.1f, \"owner_bytes_a_name\": %.1f}\n",
-           names, (double)resident_bytes(&nodes[1]) / names,
+    struct tn_lease_view view;
+    uint32_t cursor = 0, hints = 0;
+    while (tn_lease_next(nodes[1].lease, 0, &cursor, now, &view)) {
+        hints += view.token != 0; /* an acceptor's own record has none */
+    }
+    printf("{\"names\": %u, \"hints\": %u, \"acceptor_bytes_a_name\": %.1f, "
+           "\"owner_bytes_a_name\": %.1f}\n",
+           names, hints, (double)resident_bytes(&nodes[1]) / names,
            (double)resident_bytes(&nodes[0]) / names);
     for (uint32_t round = 0; round < rounds; round++) {
         uint64_t renewed = nodes[0].renewed;

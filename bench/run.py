@@ -75,14 +75,13 @@ class Bench:
 
     def memory(self):
         names = 100000 if self.quick else 1000000
-        first = lines_of([f"{self.bench}/lease_core_bench", str(names), "1"], 300)[0]
-        self.add("acceptor memory a name", first["acceptor_bytes_a_name"], "bytes", "<= 200",
-                 first["acceptor_bytes_a_name"] <= 200,
-                 f"{first['names']} live names of 32 bytes, D_P 60 s, pages touched; hints off "
-                 "(a table that observes: 32 bytes more)")
-        with_hints = first["acceptor_bytes_a_name"] + 32
-        self.add("acceptor memory a name, hints on", with_hints, "bytes", "<= 200",
-                 with_hints <= 200, "the figure above and one learner record")
+        for kind, arguments in (("", []), (", hints on", ["hints"])):
+            first = lines_of([f"{self.bench}/lease_core_bench", str(names), "1"] + arguments,
+                             300)[0]
+            value = first["acceptor_bytes_a_name"]
+            self.add("acceptor memory a name" + kind, value, "bytes", "<= 200", value <= 200,
+                     f"{first['names']} live names of 32 bytes, {first['hints']} hints, D_P 60 s, "
+                     "pages touched")
 
     def renewal_core(self):
         rounds = lines_of([f"{self.bench}/lease_core_bench", "100000", self.rounds], 300)[1:]
@@ -113,14 +112,17 @@ class Bench:
         rounds = lines_of([f"{self.bench}/failover_bench", str(kills)], 900)
         within = sum(r["failover_ms"] <= r["bound_ms"] for r in rounds)
         rises = all(r["token_rises"] for r in rounds)
+        trips = [r["round_trip_ms"] for r in rounds]
         self.add("fail-over within its bound", within, f"of {kills} kills", f"{kills}",
                  within == kills and rises,
                  "kill -9 of the owner, lease 1 s; bound: what remains for the acceptors, 3 round "
-                 "trips of 0.5 ms, jitter 50 ms, timer slack 5 ms; tokens "
+                 f"trips (measured: {statistics.median(trips):.3f} ms, {min(trips):.3f} to "
+                 f"{max(trips):.3f}), jitter 50 ms, timer slack 5 ms; tokens "
                  + ("rise" if rises else "FALL"))
         beyond = sorted(r["failover_ms"] - r["remaining_ms"] for r in rounds)
+        limit = 55 + 3 * statistics.median(trips)
         self.add("fail-over beyond the remaining time, median", statistics.median(beyond), "ms",
-                 "<= 56.5", statistics.median(beyond) <= 56.5,
+                 f"<= {limit:.1f}", statistics.median(beyond) <= limit,
                  f"{beyond[0]:.1f} to {beyond[-1]:.1f} ms; plot in build/bench/failover.txt")
         self.plot_failover(rounds)
 

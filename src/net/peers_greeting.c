@@ -88,10 +88,11 @@ static void remember(struct link *link, const struct tn__hello *theirs,
     static const uint8_t none[sizeof(peer->disk_id)];
     if (memcmp(peer->disk_id, none, sizeof(none)) != 0 &&
         memcmp(peer->disk_id, theirs->disk_id, sizeof(none)) != 0) {
-        tn__peers_log(link->peers, TN_LOG_ERROR,
-                      "member %s comes with another data directory than before: what it promised and "
-                      "accepted may be lost; a new directory must not vote under an old identity",
-                      peer->is.name);
+        tn__peers_log(
+            link->peers, TN_LOG_ERROR,
+            "member %s comes with another data directory than before: what it promised and "
+            "accepted may be lost; a new directory must not vote under an old identity",
+            peer->is.name);
     }
     memcpy(peer->disk_id, theirs->disk_id, sizeof(peer->disk_id));
 }
@@ -142,8 +143,9 @@ static int check_certificate(const struct link *link, const struct peer *peer, c
     char names[90];
     tn__tls_names(tls, names, sizeof(names));
     snprintf(why, why_size,
-             "a certificate of %s does not speak for %s: it names neither %.63s nor %s", names,
-             peer->is.name, host, peer->is.name);
+             "a certificate of %s does not speak for %s: it names neither %.63s "
+             "nor %s",
+             names, peer->is.name, host, peer->is.name);
     return TN_ERROR_WRONG_MEMBER;
 }
 
