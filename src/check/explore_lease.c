@@ -95,6 +95,19 @@ static const struct tn__explore_lease_config own_configs[] = {
     {"rates-3-5-acceptor", "T2 broken by one tick, rho = 3/5: two owners",
      SIZE(2, 2, 2, 4, 4), TICKS(1, 3, 4),
      .features = RATES, .rate_slow = 1, .rate_fast = 4, .violates = 1, .seconds = 30},
+    {"reconfiguration", "F3: 3 -> 4 -> 5 acceptors in two quick steps",
+     SIZE(2, 5, 2, 2, 5), TICKS(2, 2, 2),
+     .versions = {{0, 3}, {0, 4}, {0, 5}}, .versions_count = 3, .seconds = 120},
+    {"reconfiguration-jump", "F3: {1,2,3} -> {3,4,5} at once, a larger step",
+     SIZE(2, 5, 2, 2, 5), TICKS(2, 2, 2),
+     .versions = {{0, 3}, {2, 3}}, .versions_count = 2, .larger_step = 1, .seconds = 15},
+    {"reconfiguration-crash", "F3: 1 -> 2 -> 3 acceptors, and crashes",
+     SIZE(2, 3, 2, 2, 3), TICKS(2, 2, 2),
+     .versions = {{0, 1}, {0, 2}, {0, 3}}, .versions_count = 3, .features = CRASH, .seconds = 120},
+    {"reconfiguration-renew", "F3: 1 -> 2 -> 3 acceptors, renewal and retry",
+     SIZE(2, 3, 3, 2, 3), TICKS(2, 2, 2),
+     .versions = {{0, 1}, {0, 2}, {0, 3}}, .versions_count = 3, .features = RENEW | ABANDON,
+     .seconds = 5},
     {"stale-clock", "T1 broken: an acceptor reads its clock before the bytes",
      SIZE(2, 2, 2, 3, 4), TICKS(2, 2, 2),
      .features = TN_EXPLORE_STALE, .violates = 1, .seconds = 1},
@@ -205,18 +218,36 @@ bool tn__explore_lease_config_find(const char *name, struct tn__explore_lease_co
     return false;
 }
 
+/* Only acceptors that are members of the same versions have names that can be exchanged. */
+static uint32_t alike_of(const struct tn__explore_lease *lease)
+{
+    uint32_t alike = 0;
+    for (uint32_t i = 1; i < lease->config->acceptors; i++) {
+        bool same = true;
+        for (uint32_t version = 1; version <= lease->config->versions_count; version++) {
+            same = same && (tn__explore_member(lease, version, i) == TN_EXPLORE_NO_MEMBER) ==
+                               (tn__explore_member(lease, version, i - 1) == TN_EXPLORE_NO_MEMBER);
+        }
+        alike |= (uint32_t)same << i;
+    }
+    return alike;
+}
+
 void tn__explore_lease_init(struct tn__explore_lease *lease,
                             const struct tn__explore_lease_config *config, bool reduced)
 {
     tn_assert(config->proposers >= 1 && config->proposers <= TN_EXPLORE_LEASE_PROPOSERS);
     tn_assert(config->acceptors >= 1 && config->acceptors <= TN_EXPLORE_LEASE_ACCEPTORS);
     tn_assert(config->ballots <= TN_EXPLORE_LEASE_BALLOTS_NARROW);
+    tn_assert(config->versions_count == 0 ||
+              (config->features & (ENDLESS | RATES | RELEASE | FENCED)) == 0);
     *lease = (struct tn__explore_lease){
         .config_copy = *config,
         .normalise = reduced || (config->features & ENDLESS) != 0,
         .symmetry = reduced,
     };
     lease->config = &lease->config_copy;
+    lease->alike = alike_of(lease);
     lease->model = (struct tn__explore_model){
         .name = config->name,
         .context = lease,

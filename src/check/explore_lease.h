@@ -8,7 +8,7 @@
  *
  * What stands around the cells here is what a node does around them: the quarantine (A4), the
  * choice of a fresh ballot, the ceiling's gate before each answer (F1), the floor after a restart
- * (F2), the network and the passing of time. */
+ * (F2), whoever changes the membership (F3), the network and the passing of time. */
 #ifndef TN_CHECK_EXPLORE_LEASE_H
 #define TN_CHECK_EXPLORE_LEASE_H
 
@@ -36,6 +36,14 @@ enum tn__explore_lease_feature {
     TN_EXPLORE_STALE = 1U << 14,   /* not ours: an acceptor's `now` may be one tick old (T1) */
 };
 
+#define TN_EXPLORE_LEASE_VERSIONS 3
+
+/* One version of the membership: so many acceptors from that one on. */
+struct tn__explore_version {
+    uint8_t first;
+    uint8_t count;
+};
+
 struct tn__explore_lease_config {
     const char *name;
     const char *about;
@@ -51,11 +59,15 @@ struct tn__explore_lease_config {
     uint8_t guide;            /* enum tn__lease_guide (lease_rows.h) */
     uint8_t rate_slow;        /* RATES: a clock ticks at least so often ... */
     uint8_t rate_fast;        /* ... in so many moments, and once in each at most */
-    uint8_t stride;    /* FENCED: ballots that a raised ceiling covers beyond the asked one */
-    uint8_t table_row; /* it is one of the rows that must exhaust */
-    uint8_t setting;   /* where mutants run: not among those that must exhaust */
-    uint8_t violates;  /* it shows a bound to be tight: a violation is the right verdict */
-    uint8_t seconds;   /* about how long it takes on one core, reduced; 255: longer */
+    /* F3: the versions of the membership, one after another; none: it never changes */
+    struct tn__explore_version versions[TN_EXPLORE_LEASE_VERSIONS];
+    uint8_t versions_count;
+    uint8_t larger_step; /* F3: each change is a larger step, and the new version waits it out */
+    uint8_t stride;      /* FENCED: ballots that a raised ceiling covers beyond the asked one */
+    uint8_t table_row;   /* it is one of the rows that must exhaust */
+    uint8_t setting;     /* where mutants run: not among those that must exhaust */
+    uint8_t violates;    /* it shows a bound to be tight: a violation is the right verdict */
+    uint8_t seconds;     /* about how long it takes on one core, reduced; 255: longer */
 };
 
 /* The configurations by index; false past the last one. */
@@ -71,6 +83,7 @@ struct tn__explore_lease {
     struct tn__explore_lease_config config_copy;
     bool normalise;        /* merge states that no future event can tell apart */
     bool symmetry;         /* merge states that differ in names alone */
+    uint32_t alike;        /* bit i: acceptor i is a member of the same versions as i - 1 */
     const char *invariant; /* judge by this one alone, e.g. "inv.L1"; NULL: by all */
     struct tn__explore_model model;
 };

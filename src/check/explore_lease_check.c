@@ -46,11 +46,15 @@ static bool supports(const struct tn__explore_cluster *cluster,
 static bool has_support(const struct tn__explore_lease *lease,
                         const struct tn__explore_cluster *cluster, uint32_t proposer)
 {
+    const struct tn__explore_proposer *owner = &cluster->proposers[proposer];
+    /* F3: a lease rests on the members of the version that it was won in. */
+    struct tn__explore_version members =
+        tn__explore_members(lease, tn__explore_ballot_version(cluster, owner->active));
     uint32_t count = 0;
-    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
-        count += supports(cluster, &cluster->acceptors[i], &cluster->proposers[proposer]);
+    for (uint32_t i = 0; i < members.count; i++) {
+        count += supports(cluster, &cluster->acceptors[members.first + i], owner);
     }
-    return count >= tn__quorum_size(lease->config->acceptors);
+    return count >= tn__quorum_size(members.count);
 }
 
 static bool quarantine_is_kept(const struct tn__explore_lease *lease,
@@ -72,6 +76,7 @@ static const char *const flaw_names[TN_EXPLORE_FLAWS_END] = {
     [TN_EXPLORE_FLAW_PROMISE] = "rule A1",
     [TN_EXPLORE_FLAW_GHOST] = "rule A3",
     [TN_EXPLORE_FLAW_CEILING] = "rule F1",
+    [TN_EXPLORE_FLAW_VERSION] = "rule F3",
     [TN_EXPLORE_FLAW_DUPLICATE] = "inv.L6",
     [TN_EXPLORE_FLAW_RANKS] = "the layout: too many ballots at once",
 };
@@ -215,6 +220,20 @@ static void print_messages(const struct tn__explore_lease *lease,
     }
 }
 
+static void print_version(const struct tn__explore_lease *lease,
+                          const struct tn__explore_cluster *cluster, uint32_t acceptor,
+                          struct tn__text *text)
+{
+    if (!tn__explore_changes(lease)) {
+        return;
+    }
+    struct tn__configuration cell = tn__explore_configuration_unpack(cluster, acceptor);
+    tn__text_add(text, " v%u%s", (unsigned)cell.version, cell.left != 0 ? " left" : "");
+    if (cell.silent_until > cluster->now) {
+        tn__text_add(text, " waits until %u", (unsigned)cell.silent_until);
+    }
+}
+
 void tn__explore_lease_print_state(void *context, const void *state, struct tn__text *text)
 {
     static const char *const phases[] = {"idle", "preparing", "accepting"};
@@ -225,6 +244,9 @@ void tn__explore_lease_print_state(void *context, const void *state, struct tn__
         const struct tn__explore_proposer *p = &cluster.proposers[i];
         tn__text_add(text, " | p%u.%u %s", i + 1, p->incarnation,
                      p->down != 0 ? "down" : phases[p->phase]);
+        if (p->version != 0) {
+            tn__text_add(text, " v%u", p->version);
+        }
         if (p->ballot != 0) {
             tn__text_add(text, " %u until %u", p->ballot, p->attempt_deadline);
         }
@@ -234,8 +256,9 @@ void tn__explore_lease_print_state(void *context, const void *state, struct tn__
     }
     for (uint32_t i = 0; i < lease->config->acceptors; i++) {
         const struct tn__explore_acceptor *a = &cluster.acceptors[i];
-        tn__text_add(text, " | a%u promised %u%s", i + 1, a->promised / 2,
-                     (a->promised & 1) != 0 ? "+" : "");
+        tn__text_add(text, " | a%u", i + 1);
+        print_version(lease, &cluster, i, text);
+        tn__text_add(text, " promised %u%s", a->promised / 2, (a->promised & 1) != 0 ? "+" : "");
         if (a->accepted != 0) {
             tn__text_add(text, " holds %u until %u", a->accepted, a->deadline);
         }
@@ -315,6 +338,8 @@ static const struct {
     [TN_EXPLORE_EVENT_WRITE_FAILED] = {'a', " cannot write its ceiling"},
     [TN_EXPLORE_EVENT_WRITE_RETRY] = {'a', " may write again"},
     [TN_EXPLORE_EVENT_FORGET] = {'a', " drops the quiet name"},
+    [TN_EXPLORE_EVENT_LEAVE] = {'a', " leaves its version"},
+    [TN_EXPLORE_EVENT_JOIN] = {'a', " joins version"},
 };
 
 void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__text *text)
@@ -331,6 +356,12 @@ void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__tex
     tn__text_add(text, "%s", event_words[kind].what);
     switch (kind) {
     case TN_EXPLORE_EVENT_START:
+        tn__text_add(text, " %u", argument);
+        if (tn__explore_changes(lease)) {
+            tn__text_add(text, " in version %u", variant);
+        }
+        break;
+    case TN_EXPLORE_EVENT_JOIN:
         tn__text_add(text, " %u", argument);
         break;
     case TN_EXPLORE_EVENT_RELEASE:

@@ -103,12 +103,19 @@ static void reply_arrives(const struct tn__explore_lease *lease,
                           enum tn__explore_message kind, uint32_t ballot)
 {
     uint32_t proposer = tn__explore_owner_proposer(cluster->owner[ballot - 1]);
+    uint32_t version = cluster->proposers[proposer].version;
+    uint32_t member = tn__explore_member(lease, version, acceptor);
+    struct tn__configuration configuration = {.version = version};
+    if (member == TN_EXPLORE_NO_MEMBER ||
+        !tn__configuration_takes(&configuration, tn__explore_ballot_version(cluster, ballot))) {
+        return; /* F3 */
+    }
     tn_time now = tn__explore_proposer_now(lease, cluster, proposer);
     struct tn__lease_proposer cell = tn__explore_proposer_unpack(lease, cluster, proposer);
     struct tn__lease_proposer before = cell;
     struct tn__lease_answer answer = {
-        .members_count = lease->config->acceptors,
-        .member = acceptor,
+        .members_count = tn__explore_members_count(lease, cluster, proposer),
+        .member = member,
         .ballot = tn__explore_ballot(cluster, ballot),
         .now = now,
         .fenced = tn__explore_has(lease, TN_EXPLORE_FENCED),
@@ -121,7 +128,7 @@ static void reply_arrives(const struct tn__explore_lease *lease,
                                              .restart_word = answer.ballot.restart_word};
     }
     enum tn__lease_outcome outcome = call_proposer(kind, &cell, &answer);
-    tn__lease_proposer_check(&cell, lease->config->acceptors);
+    tn__lease_proposer_check(&cell, answer.members_count);
     tn__explore_proposer_pack(lease, cluster, proposer, &cell);
     if (outcome == TN__LEASE_OPENED || outcome == TN__LEASE_RENEWED) {
         note_activation(lease, cluster, proposer, &cell, now, outcome);
@@ -192,6 +199,7 @@ static void answer_leaves(const struct arrival *arrival, struct tn__explore_clus
                           enum tn__explore_message kind, bool held)
 {
     uint64_t bit = tn__explore_message_bit(arrival->step->lease, next, kind, arrival->ballot);
+    tn__explore_note_version(arrival->step->lease, next, arrival->acceptor, arrival->ballot);
     if (held) {
         next->acceptors[arrival->acceptor].held |= bit;
     } else {
@@ -321,6 +329,9 @@ static void deliver_request(struct arrival *arrival)
     tn_time now = tn__explore_acceptor_now(lease, arrival->step->from, arrival->acceptor);
     if (packed->quarantine != 0 && now < packed->quarantine) {
         return; /* A4; TN_EXPLORE_DOWN is later than every time */
+    }
+    if (!tn__explore_speaks_for(lease, arrival->step->from, arrival->acceptor, arrival->ballot)) {
+        return; /* F3: as if it were late, for ever if need be */
     }
     if ((arrival->variant & TN_EXPLORE_VARIANT_STALE) != 0) {
         now--;

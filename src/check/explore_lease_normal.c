@@ -8,11 +8,13 @@
  *   N1  a reply that is not to the attempt in flight, or not to its phase, changes nothing
  *   N2  an attempt past its deadline ends in ABANDONED whatever arrives
  *   N3  a lease past its deadline is as none, for proposers and acceptors
- *   N4  a base that is not the held lease makes nothing open; while accepting, neither base nor
- * open answers are read N5  an owner matters for ballots that a lease, an attempt or a request
- * still names N6  a promise of a ballot no more asked for is as one just above it N7  what a
- * proposer may start with: only the set of free ballots above its floor N8  (ENDLESS) only
- * differences of times, orders of ballots, equalities of incarnations
+ *   N4  a base that is not the held lease makes nothing open; while accepting, neither is read
+ *   N5  an owner matters for ballots that a lease, an attempt or a request still names
+ *   N6  a promise of a ballot no more asked for is as one just above it
+ *   N7  what a proposer may start with: only the set of free ballots above its floor
+ *   N8  (ENDLESS) only differences of times, orders of ballots, equalities of incarnations
+ *   N9  (F3) a request of a version that its acceptor never answers for again changes nothing; a
+ *       wait that is over is over
  *
  * Symmetry: names of proposers and of acceptors are never compared but for equality (ballots have
  * distinct numbers), so a renamed state behaves as the state itself, renamed. */
@@ -32,13 +34,13 @@ static bool is_guided(const struct tn__explore_lease *lease)
  * ---------------------------------------------------------------------- */
 
 /* N2: could the attempt still get anywhere, if every acceptor said yes now? */
-static bool attempt_is_over(const struct tn__explore_lease *lease,
-                            const struct tn__lease_proposer *attempt, tn_time now)
+static bool attempt_is_over(const struct tn__lease_proposer *attempt, uint32_t members_count,
+                            tn_time now)
 {
     struct tn__lease_proposer cell = *attempt;
     struct tn__lease_answer answer = {
-        .members_count = lease->config->acceptors, .ballot = attempt->ballot, .now = now};
-    for (uint32_t i = 0; i < lease->config->acceptors && cell.phase == attempt->phase; i++) {
+        .members_count = members_count, .ballot = attempt->ballot, .now = now};
+    for (uint32_t i = 0; i < members_count && cell.phase == attempt->phase; i++) {
         answer.member = i;
         enum tn__lease_outcome outcome = attempt->phase == TN__LEASE_PREPARING
                                              ? tn__lease_proposer_promise(&cell, &answer)
@@ -78,7 +80,8 @@ static void normalise_proposer(const struct tn__explore_lease *lease,
         if (expired) {
             tn__lease_proposer_expire(&cell, now); /* N3 */
         }
-        if (late && attempt_is_over(lease, &cell, now)) {
+        uint32_t members_count = tn__explore_members_count(lease, cluster, proposer);
+        if (late && attempt_is_over(&cell, members_count, now)) {
             tn__lease_proposer_abandon(&cell); /* N2 */
         }
         tn__explore_proposer_pack(lease, cluster, proposer, &cell);
@@ -89,8 +92,10 @@ static void normalise_proposer(const struct tn__explore_lease *lease,
     }
     if (packed->phase == TN__LEASE_ACCEPTING) {
         packed->base = 0; /* N4 */
-        for (uint32_t i = 0; i < lease->config->acceptors; i++) {
-            cluster->acceptors[i].votes |= (uint8_t)(TN_EXPLORE_VOTE_OPEN << (4 * proposer));
+        struct tn__explore_version members = tn__explore_members(lease, packed->version);
+        for (uint32_t i = 0; i < members.count; i++) {
+            cluster->acceptors[members.first + i].votes |=
+                (uint8_t)(TN_EXPLORE_VOTE_OPEN << (4 * proposer));
         }
     }
 }
@@ -180,6 +185,21 @@ static uint32_t named_ballots(const struct tn__explore_lease *lease,
                  bit_of(packed->token);
     }
     return named | requested(lease, messages, TN_EXPLORE_REPLIES_BEGIN);
+}
+
+/* N9: the ballots whose version matters: an attempt's, a held lease's, a request's. */
+static uint32_t spoken_for(const struct tn__explore_lease *lease,
+                           const struct tn__explore_cluster *cluster)
+{
+    uint64_t messages = 0;
+    uint32_t ballots = 0;
+    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+        messages |= cluster->acceptors[i].messages;
+    }
+    for (uint32_t i = 0; i < lease->config->proposers; i++) {
+        ballots |= bit_of(cluster->proposers[i].ballot) | bit_of(cluster->proposers[i].active);
+    }
+    return ballots | requested(lease, messages, TN_EXPLORE_REPLIES_BEGIN);
 }
 
 static void normalise_promises(const struct tn__explore_lease *lease,
@@ -344,6 +364,9 @@ static void normalise(const struct tn__explore_lease *lease, struct tn__explore_
         normalise_acceptor(lease, cluster, i);
         cluster->acceptors[i].messages &= alive; /* N1 */
         cluster->acceptors[i].held &= alive;
+        if (tn__explore_changes(lease)) {
+            tn__explore_normalise_requests(lease, cluster, i);
+        }
     }
     if (!is_guided(lease)) {
         normalise_promises(lease, cluster);
@@ -351,6 +374,9 @@ static void normalise(const struct tn__explore_lease *lease, struct tn__explore_
     uint32_t named = named_ballots(lease, cluster);
     for (uint32_t i = 0; i < TN_EXPLORE_LEASE_BALLOTS; i++) {
         cluster->owner[i] = (named >> i & 1U) != 0 ? cluster->owner[i] : 0; /* N5 */
+    }
+    if (tn__explore_changes(lease)) {
+        tn__explore_normalise_versions(lease, cluster, spoken_for(lease, cluster));
     }
     if (tn__explore_has(lease, TN_EXPLORE_RATES)) {
         from_each_now_on(lease, cluster);
@@ -383,14 +409,16 @@ static int compare_words(const void *left, const void *right, size_t bytes)
     return 0;
 }
 
-/* Nothing in the state names an acceptor but its own record, so sorting records renames them. */
+/* Nothing in the state names an acceptor but its own record, so sorting records renames them: those
+ * that are members of the same versions. */
 static void sort_acceptors(const struct tn__explore_lease *lease,
                            struct tn__explore_cluster *cluster)
 {
     struct tn__explore_acceptor *acceptors = cluster->acceptors;
     for (uint32_t i = 1; i < lease->config->acceptors; i++) {
         for (uint32_t j = i;
-             j > 0 && compare_words(&acceptors[j], &acceptors[j - 1], sizeof(*acceptors)) < 0;
+             j > 0 && (lease->alike >> j & 1U) != 0 &&
+             compare_words(&acceptors[j], &acceptors[j - 1], sizeof(*acceptors)) < 0;
              j--) {
             struct tn__explore_acceptor swap = acceptors[j];
             acceptors[j] = acceptors[j - 1];
@@ -478,11 +506,14 @@ static uint64_t orders_of_acceptors(const struct tn__explore_lease *lease,
     sort_acceptors(lease, &sorted);
     uint64_t orders = 1;
     uint64_t run = 0;
+    uint64_t place = 0; /* among those that are alike */
     for (uint32_t i = 0; i < lease->config->acceptors; i++) {
-        bool same = i > 0 && compare_words(&sorted.acceptors[i], &sorted.acceptors[i - 1],
+        bool alike = (lease->alike >> i & 1U) != 0;
+        place = alike ? place + 1 : 1;
+        bool same = alike && compare_words(&sorted.acceptors[i], &sorted.acceptors[i - 1],
                                            sizeof(sorted.acceptors[0])) == 0;
         run = same ? run + 1 : 1;
-        orders = orders * (i + 1) / run;
+        orders = orders * place / run;
     }
     return orders;
 }

@@ -77,8 +77,9 @@ static struct tn__lease_proposer unpack(const struct tn__explore_lease *lease,
         .phase = packed->phase,
         .unfenced = packed->unfenced,
     };
-    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
-        uint32_t votes = cluster->acceptors[i].votes >> (4 * proposer);
+    struct tn__explore_version members = tn__explore_members(lease, packed->version);
+    for (uint32_t i = 0; i < members.count; i++) {
+        uint32_t votes = cluster->acceptors[members.first + i].votes >> (4 * proposer);
         cell.open |= (uint16_t)((votes & 1U) << i);
         cell.closed |= (uint16_t)((votes >> 1 & 1U) << i);
         cell.accepted |= (uint16_t)((votes >> 2 & 1U) << i);
@@ -108,11 +109,13 @@ void tn__explore_proposer_pack(const struct tn__explore_lease *lease,
     packed->lease_deadline = time_pack(cell->lease_deadline);
     packed->token = (uint8_t)tn__explore_number(cell->token);
     packed->unfenced = cell->unfenced;
-    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
+    struct tn__explore_version members = tn__explore_members(lease, packed->version);
+    for (uint32_t i = 0; i < members.count; i++) {
         uint32_t votes = (cell->open >> i & 1U) | (cell->closed >> i & 1U) << 1 |
                          (cell->accepted >> i & 1U) << 2 | (cell->refused >> i & 1U) << 3;
-        uint32_t others = cluster->acceptors[i].votes & ~(15U << (4 * proposer));
-        cluster->acceptors[i].votes = (uint8_t)(others | votes << (4 * proposer));
+        struct tn__explore_acceptor *acceptor = &cluster->acceptors[members.first + i];
+        uint32_t others = acceptor->votes & ~(15U << (4 * proposer));
+        acceptor->votes = (uint8_t)(others | votes << (4 * proposer));
     }
     struct tn__lease_proposer again = unpack(lease, cluster, proposer);
     again.hint = cell->hint;

@@ -21,6 +21,7 @@
 #include "check/explore_lease.h"
 #include "check/lease_rows.h"
 #include "paxos/ceiling.h"
+#include "paxos/configuration.h"
 #include "paxos/lease_acceptor.h"
 #include "paxos/lease_proposer.h"
 
@@ -64,6 +65,7 @@ enum tn__explore_flaw {
     TN_EXPLORE_FLAW_PROMISE,   /* inv.P2: a promise fell */
     TN_EXPLORE_FLAW_GHOST,     /* rule A3: a released ballot can still be accepted */
     TN_EXPLORE_FLAW_CEILING,   /* rule F1: an answer left above the durable ceiling */
+    TN_EXPLORE_FLAW_VERSION,   /* rule F3: an answer for a version that was left */
     TN_EXPLORE_FLAW_DUPLICATE, /* a ballot was taken for a copied directory's */
     TN_EXPLORE_FLAW_RANKS,     /* more ballots at once than the layout holds: no verdict */
     TN_EXPLORE_FLAWS_END,
@@ -83,8 +85,9 @@ struct tn__explore_proposer {
     uint8_t clock;      /* RATES */
     uint8_t was_active; /* guides: has been an owner, ever */
     uint8_t unfenced;
-    uint8_t past; /* RATES: in which of the last moments its clock ticked */
-    uint8_t reserved[2];
+    uint8_t past;    /* RATES: in which of the last moments its clock ticked */
+    uint8_t version; /* of the membership that it speaks for; 0: it never changes */
+    uint8_t reserved;
 };
 
 struct tn__explore_acceptor {
@@ -95,17 +98,17 @@ struct tn__explore_acceptor {
     uint8_t deadline;
     uint8_t quarantine; /* when it ends; 0: it has; TN_EXPLORE_DOWN */
     uint8_t votes;
-    uint8_t clock;    /* RATES */
+    uint8_t clock;    /* RATES. A membership that changes: tn__explore_configuration_pack() */
     uint16_t ceiling; /* FENCED: tn__explore_ceiling_pack(). RATES: as `past` above */
 };
 
 struct tn__explore_cluster {
     uint8_t now;
-    uint8_t flaw;    /* enum tn__explore_flaw */
-    uint8_t highest; /* FENCED: the largest ballot that ever activated */
-    uint8_t reserved;
-    uint16_t used; /* ballots taken, bit number - 1 */
-    uint16_t reserved_end;
+    uint8_t flaw;      /* enum tn__explore_flaw */
+    uint8_t highest;   /* FENCED: the largest ballot that ever activated */
+    uint8_t waited;    /* F3: 1 + when the first version, left by a majority, is waited out; or 0 */
+    uint16_t used;     /* ballots taken, bit number - 1 */
+    uint16_t versions; /* F3: the version that each ballot speaks for, two bits each */
     uint8_t
         owner[TN_EXPLORE_LEASE_BALLOTS]; /* 0: nobody cares; else 1 + proposer + 2 * incarnation */
     struct tn__explore_proposer proposers[TN_EXPLORE_LEASE_PROPOSERS];
@@ -152,6 +155,53 @@ static inline tn_time tn__explore_acceptor_now(const struct tn__explore_lease *l
     return tn__explore_has(lease, TN_EXPLORE_RATES) ? cluster->acceptors[acceptor].clock
                                                     : cluster->now;
 }
+
+/* ---- The membership ------------------------------------------------------------------------ */
+
+/* Votes are sets of members, by index: those of the version that the proposer speaks for. */
+#define TN_EXPLORE_NO_MEMBER 255U
+
+static inline bool tn__explore_changes(const struct tn__explore_lease *lease)
+{
+    return lease->config->versions_count != 0;
+}
+
+static inline struct tn__explore_version tn__explore_members(const struct tn__explore_lease *lease,
+                                                             uint32_t version)
+{
+    if (version == 0) {
+        return (struct tn__explore_version){.count = lease->config->acceptors};
+    }
+    return lease->config->versions[version - 1];
+}
+
+static inline uint32_t tn__explore_member(const struct tn__explore_lease *lease, uint32_t version,
+                                          uint32_t acceptor)
+{
+    struct tn__explore_version members = tn__explore_members(lease, version);
+    uint32_t member = acceptor - members.first;
+    return acceptor >= members.first && member < members.count ? member : TN_EXPLORE_NO_MEMBER;
+}
+
+/* How many members a proposer counts answers of. */
+static inline uint32_t tn__explore_members_count(const struct tn__explore_lease *lease,
+                                                 const struct tn__explore_cluster *cluster,
+                                                 uint32_t proposer)
+{
+    return tn__explore_members(lease, cluster->proposers[proposer].version).count;
+}
+
+static inline uint32_t tn__explore_ballot_version(const struct tn__explore_cluster *cluster,
+                                                  uint32_t ballot)
+{
+    return ballot > TN_EXPLORE_LEASE_BALLOTS_NARROW ? 0U
+                                                    : cluster->versions >> 2 * (ballot - 1) & 3U;
+}
+
+struct tn__configuration tn__explore_configuration_unpack(const struct tn__explore_cluster *cluster,
+                                                          uint32_t acceptor);
+void tn__explore_configuration_pack(struct tn__explore_cluster *cluster, uint32_t acceptor,
+                                    const struct tn__configuration *cell);
 
 /* ---- Messages ------------------------------------------------------------------------------ */
 
@@ -243,7 +293,7 @@ void tn__explore_lease_print_event(void *context, uint32_t event, struct tn__tex
 
 enum tn__explore_event_kind {
     TN_EXPLORE_EVENT_INITIAL,
-    TN_EXPLORE_EVENT_START,   /* proposer, ballot */
+    TN_EXPLORE_EVENT_START,   /* proposer, ballot; variant: version (F3) */
     TN_EXPLORE_EVENT_DELIVER, /* acceptor, position; variant: enum below */
     TN_EXPLORE_EVENT_DROP,    /* acceptor, position */
     TN_EXPLORE_EVENT_ABANDON, /* proposer */
@@ -259,6 +309,9 @@ enum tn__explore_event_kind {
     TN_EXPLORE_EVENT_WRITE_FAILED,
     TN_EXPLORE_EVENT_WRITE_RETRY,
     TN_EXPLORE_EVENT_FORGET,
+    TN_EXPLORE_EVENT_LEAVE, /* acceptor */
+    TN_EXPLORE_EVENT_JOIN,  /* acceptor, version */
+    TN_EXPLORE_EVENTS_END,
 };
 #define TN_EXPLORE_VARIANT_KEPT 1U     /* the message stays in the network as well */
 #define TN_EXPLORE_VARIANT_ANSWERED 2U /* the refusal arrives at once */

@@ -31,21 +31,28 @@ void tn__explore_broadcast(const struct tn__explore_lease *lease,
                            uint32_t ballot)
 {
     uint64_t bit = tn__explore_message_bit(lease, cluster, kind, ballot);
-    for (uint32_t i = 0; i < lease->config->acceptors; i++) {
-        cluster->acceptors[i].messages |= bit;
+    struct tn__explore_version members =
+        tn__explore_members(lease, tn__explore_ballot_version(cluster, ballot));
+    for (uint32_t i = 0; i < members.count; i++) {
+        cluster->acceptors[members.first + i].messages |= bit;
     }
 }
 
 /* ---- Proposers --------------------------------------------------------------------------------
  */
 
-static void start(const struct tn__explore_step *step, uint32_t proposer, uint32_t ballot)
+static void start(const struct tn__explore_step *step, uint32_t proposer, uint32_t ballot,
+                  uint32_t version)
 {
     const struct tn__explore_lease *lease = step->lease;
     struct tn__explore_cluster next = *step->from;
     struct tn__explore_proposer *packed = &next.proposers[proposer];
+    if (version != 0) {
+        tn__explore_proposer_joins(lease, &next, proposer, version); /* F3 */
+    }
     if (!tn__explore_has(lease, TN_EXPLORE_ENDLESS)) {
         next.used |= (uint16_t)(1U << (ballot - 1));
+        next.versions |= (uint16_t)(packed->version << 2 * (ballot - 1)); /* F3 */
     }
     tn__explore_forget_replies(lease, &next, proposer);
     next.owner[ballot - 1] = tn__explore_owner_code(proposer, packed->incarnation);
@@ -53,12 +60,12 @@ static void start(const struct tn__explore_step *step, uint32_t proposer, uint32
     struct tn__lease_proposer cell = tn__explore_proposer_unpack(lease, &next, proposer);
     tn__lease_proposer_start(&cell, tn__explore_ballot(&next, ballot), now,
                              lease->config->proposer_ticks);
-    tn__lease_proposer_check(&cell, lease->config->acceptors);
+    tn__lease_proposer_check(&cell, tn__explore_members_count(lease, &next, proposer));
     tn__explore_proposer_pack(lease, &next, proposer, &cell);
     packed->floor = (uint8_t)ballot;
     tn__explore_broadcast(lease, &next, TN_EXPLORE_PREPARE, ballot);
     tn__explore_step_emit(step, &next,
-                          tn__explore_event(TN_EXPLORE_EVENT_START, proposer, ballot, 0));
+                          tn__explore_event(TN_EXPLORE_EVENT_START, proposer, ballot, version));
 }
 
 /* ENDLESS: make room for a new ballot of the number `at`, by moving the others up. */
@@ -80,7 +87,23 @@ static void start_between(const struct tn__explore_step *step, uint32_t proposer
     tn__explore_renumber(step->lease, &moved, map);
     struct tn__explore_step onward = *step;
     onward.from = &moved;
-    start(&onward, proposer, at);
+    start(&onward, proposer, at, 0);
+}
+
+/* F3: in any version that is open, and none before its own. */
+static void start_in_versions(const struct tn__explore_step *step, uint32_t proposer,
+                              uint32_t ballot)
+{
+    uint32_t own = step->from->proposers[proposer].version;
+    if (own == 0) {
+        start(step, proposer, ballot, 0);
+        return;
+    }
+    for (uint32_t version = own; version <= step->lease->config->versions_count; version++) {
+        if (tn__explore_is_open(step->lease, step->from, version)) {
+            start(step, proposer, ballot, version);
+        }
+    }
 }
 
 static void starts(const struct tn__explore_step *step, uint32_t proposer)
@@ -102,7 +125,7 @@ static void starts(const struct tn__explore_step *step, uint32_t proposer)
     }
     for (uint32_t ballot = packed->floor + 1U; ballot <= step->lease->config->ballots; ballot++) {
         if ((from->used >> (ballot - 1) & 1U) == 0) {
-            start(step, proposer, ballot);
+            start_in_versions(step, proposer, ballot);
         }
     }
 }
@@ -122,7 +145,7 @@ static void abandon(const struct tn__explore_step *step, uint32_t proposer)
     struct tn__lease_proposer cell = tn__explore_proposer_unpack(step->lease, &next, proposer);
     struct tn__lease_proposer before = cell;
     tn__lease_proposer_abandon(&cell);
-    tn__lease_proposer_check(&cell, step->lease->config->acceptors);
+    tn__lease_proposer_check(&cell, tn__explore_members_count(step->lease, &next, proposer));
     tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
     tn__explore_note_kept(&next, &before, &cell);
     tn__explore_step_emit(step, &next, tn__explore_event(TN_EXPLORE_EVENT_ABANDON, proposer, 0, 0));
@@ -137,7 +160,7 @@ static void release(const struct tn__explore_step *step, uint32_t proposer, uint
     struct tn_ballot ballots[2];
     tn__lease_proposer_expire(&cell, tn__explore_proposer_now(step->lease, &next, proposer));
     uint32_t count = tn__lease_proposer_release(&cell, ballots);
-    tn__lease_proposer_check(&cell, step->lease->config->acceptors);
+    tn__lease_proposer_check(&cell, tn__explore_members_count(step->lease, &next, proposer));
     tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
     for (uint32_t i = variant; i < count; i++) {
         tn__explore_broadcast(step->lease, &next, TN_EXPLORE_RELEASED,
@@ -171,7 +194,7 @@ static void proposer_expires(const struct tn__explore_step *step, uint32_t propo
     tn_time now = tn__explore_proposer_now(step->lease, &next, proposer);
     struct tn__lease_proposer cell = tn__explore_proposer_unpack(step->lease, &next, proposer);
     if (tn__lease_proposer_expire(&cell, now)) {
-        tn__lease_proposer_check(&cell, step->lease->config->acceptors);
+        tn__lease_proposer_check(&cell, tn__explore_members_count(step->lease, &next, proposer));
         tn__explore_proposer_pack(step->lease, &next, proposer, &cell);
         tn__explore_step_emit(step, &next,
                               tn__explore_event(TN_EXPLORE_EVENT_EXPIRE_PROPOSER, proposer, 0, 0));
@@ -186,6 +209,7 @@ static void proposer_forgets(const struct tn__explore_lease *lease,
     *packed = (struct tn__explore_proposer){.incarnation = packed->incarnation,
                                             .clock = packed->clock,
                                             .past = packed->past,
+                                            .version = packed->version, /* F3: durable */
                                             .was_active = packed->was_active};
     for (uint32_t i = 0; i < lease->config->acceptors; i++) {
         cluster->acceptors[i].votes &= (uint8_t) ~(15U << (4 * proposer));
@@ -259,6 +283,11 @@ static void acceptor_forgets(const struct tn__explore_lease *lease,
     packed->promised = 0;
     packed->accepted = 0;
     packed->deadline = 0;
+    if (tn__explore_changes(lease)) { /* F3: the version and whether it was left are durable */
+        struct tn__configuration cell = tn__explore_configuration_unpack(cluster, acceptor);
+        cell.silent_until = 0;
+        tn__explore_configuration_pack(cluster, acceptor, &cell);
+    }
     if (tn__explore_has(lease, TN_EXPLORE_FENCED)) {
         uint32_t disk = packed->ceiling >> 6 & 7U;
         packed->ceiling = (uint16_t)(disk | disk << 3 | disk << 6);
@@ -387,6 +416,9 @@ static void acceptor_events(const struct tn__explore_step *step, uint32_t accept
     if (!step->lease->normalise && !down) {
         acceptor_expires(step, acceptor);
     }
+    if (tn__explore_changes(step->lease) && !down) {
+        tn__explore_leave_and_join(step, acceptor);
+    }
     acceptor_crashes(step, acceptor);
 }
 
@@ -423,6 +455,14 @@ void tn__explore_lease_initial(void *context, tn__explore_emit *emit, void *sink
         for (uint32_t i = 0; i < lease->config->acceptors; i++) {
             cluster.acceptors[i].ceiling = (uint16_t)past;
         }
+    }
+    for (uint32_t i = 0; tn__explore_changes(lease) && i < lease->config->proposers; i++) {
+        cluster.proposers[i].version = 1;
+    }
+    for (uint32_t i = 0; tn__explore_changes(lease) && i < lease->config->acceptors; i++) {
+        bool member = tn__explore_member(lease, 1, i) != TN_EXPLORE_NO_MEMBER;
+        struct tn__configuration cell = {.version = member ? 1 : 0, .left = member ? 0 : 1};
+        tn__explore_configuration_pack(&cluster, i, &cell);
     }
     emit(sink, &cluster, tn__explore_event(TN_EXPLORE_EVENT_INITIAL, 0, 0, 0));
 }

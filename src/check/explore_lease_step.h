@@ -34,6 +34,32 @@ void tn__explore_note_kept(struct tn__explore_cluster *cluster,
 uint32_t tn__explore_top(const struct tn__explore_lease *lease,
                          const struct tn__explore_cluster *cluster);
 
+/* F3 (explore_lease_membership.c): the events of a membership that changes. */
+void tn__explore_leave_and_join(const struct tn__explore_step *step, uint32_t acceptor);
+void tn__explore_proposer_joins(const struct tn__explore_lease *lease,
+                                struct tn__explore_cluster *cluster, uint32_t proposer,
+                                uint32_t version);
+
+/* F3: may nodes open the version, now and ever after? */
+bool tn__explore_is_open(const struct tn__explore_lease *lease,
+                         const struct tn__explore_cluster *cluster, uint32_t version);
+
+/* F3: does the acceptor answer this ballot? */
+bool tn__explore_speaks_for(const struct tn__explore_lease *lease,
+                            const struct tn__explore_cluster *cluster, uint32_t acceptor,
+                            uint32_t ballot);
+
+/* F3: an acceptor has answered this ballot: was it one to answer? */
+void tn__explore_note_version(const struct tn__explore_lease *lease,
+                              struct tn__explore_cluster *cluster, uint32_t acceptor,
+                              uint32_t ballot);
+
+/* N9: what is over; `named` are the ballots whose version matters. */
+void tn__explore_normalise_requests(const struct tn__explore_lease *lease,
+                                    struct tn__explore_cluster *cluster, uint32_t acceptor);
+void tn__explore_normalise_versions(const struct tn__explore_lease *lease,
+                                    struct tn__explore_cluster *cluster, uint32_t named);
+
 /* Every outcome of the arrival of one message (explore_lease_deliver.c). */
 void tn__explore_deliver(const struct tn__explore_step *step, uint32_t acceptor, uint32_t position);
 

@@ -41,6 +41,13 @@ const char *const tn__explore_mutants[] = {
     "renewal-drops-lease",
     "stale-now",
     "timer-early",
+    "version-any",
+    "version-any-seen",
+    "version-jump-no-wait",
+    "version-jump-wait-short",
+    "version-left-answers",
+    "version-steps-no-wait",
+    "version-steps-wait-short",
 };
 
 const uint32_t tn__explore_mutants_count =

@@ -93,12 +93,13 @@ static void A4_T3_one_tick_less_of_quarantine_gives_two_owners_by_a_shortest_tra
 /* ---- That reductions lose nothing
  * -------------------------------------------------------------------- */
 
-static void expect_orbit_sum(const char *name)
+static void expect_orbit_sum_of(const struct tn__explore_lease_config *config)
 {
     struct tn__explore_lease lease;
     struct tn__explore_options options = {.memory_bytes_max = 4 * GIB};
-    struct tn__explore_result plain = explore_config(name, false);
-    open_config(&lease, name, false);
+    tn__explore_lease_init(&lease, config, false);
+    struct tn__explore_result plain = explore(&lease, &options);
+    tn__explore_lease_init(&lease, config, false);
     lease.symmetry = true;
     lease.model.canonicalise = tn__explore_lease_canonicalise;
     lease.model.weight = tn__explore_lease_weight;
@@ -108,6 +109,26 @@ static void expect_orbit_sum(const char *name)
     assert_int_equal(symmetric.weight_sum, plain.states_count);
     tn__explore_result_free(&plain);
     tn__explore_result_free(&symmetric);
+}
+
+static void expect_orbit_sum(const char *name)
+{
+    struct tn__explore_lease_config config;
+    assert_true(tn__explore_lease_config_find(name, &config));
+    expect_orbit_sum_of(&config);
+}
+
+static void F3_symmetry_exchanges_only_members_of_the_same_versions(void **state)
+{
+    struct tn__explore_lease_config config;
+    struct tn__explore_lease lease;
+    (void)state;
+    assert_true(tn__explore_lease_config_find("reconfiguration-jump", &config));
+    config.ballots = 1; /* so that it is exhausted without symmetry, too */
+    config.horizon = 1;
+    expect_orbit_sum_of(&config);
+    tn__explore_lease_init(&lease, &config, true);
+    assert_int_equal(lease.alike, 1U << 1 | 1U << 4); /* 1 and 2, 3 alone, 4 and 5 */
 }
 
 static void symmetry_orbits_add_up_to_the_states_without_symmetry(void **state)
@@ -244,10 +265,20 @@ static const char *const congruence_rows[] = {
     "renew-release-retry",
     "incarnation-directed",
     "fenced-writes-fail",
+    "reconfiguration-jump",
 };
 static const char *const congruence_long_rows[] = {
-    "crash-restart", "renew-retry", "polite-release", "fenced-2",
-    "dropped-name",  "rates-1-3",   "redeliver",      "renew-crash-directed",
+    "crash-restart",
+    "renew-retry",
+    "polite-release",
+    "fenced-2",
+    "dropped-name",
+    "rates-1-3",
+    "redeliver",
+    "renew-crash-directed",
+    "reconfiguration-crash",
+    "reconfiguration-renew",
+    "reconfiguration",
 };
 
 static void expect_congruence(const char *name, uint64_t states_max)
@@ -279,7 +310,8 @@ static void normal_forms_have_the_futures_of_their_states_further_on(void **stat
 {
     (void)state;
     for (size_t i = 0; i < sizeof(congruence_rows) / sizeof(congruence_rows[0]); i++) {
-        expect_congruence(congruence_rows[i], 0);
+        bool whole = strcmp(congruence_rows[i], "reconfiguration-jump") != 0;
+        expect_congruence(congruence_rows[i], whole ? 0 : 400000);
     }
     for (size_t i = 0; i < sizeof(congruence_long_rows) / sizeof(congruence_long_rows[0]); i++) {
         expect_congruence(congruence_long_rows[i], 400000);
@@ -440,8 +472,8 @@ static const char *note_kinds(void *context, const void *state)
 static void every_kind_of_event_happens_in_some_configuration(void **state)
 {
     static const char *const rows[] = {
-        "drift",        "release-late", "renew-release-retry", "fenced-writes-fail",
-        "dropped-name", "endless-2"};
+        "drift",        "release-late", "renew-release-retry",  "fenced-writes-fail",
+        "dropped-name", "endless-2",    "reconfiguration-renew"};
     (void)state;
     kinds_seen = 1ULL << TN_EXPLORE_EVENT_INITIAL;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -452,7 +484,67 @@ static void every_kind_of_event_happens_in_some_configuration(void **state)
         struct tn__explore_result result = explore(&lease, &options);
         tn__explore_result_free(&result);
     }
-    assert_int_equal(kinds_seen, (2ULL << TN_EXPLORE_EVENT_FORGET) - 1);
+    assert_int_equal(kinds_seen, (1ULL << TN_EXPLORE_EVENTS_END) - 1);
+}
+
+/* Versions whose leases are acted on: alone, and while a majority has gone on to a later version.
+ */
+static uint32_t owned_versions;
+static uint32_t outlived_versions;
+
+static const char *note_owners(void *context, const void *state)
+{
+    const struct tn__explore_lease *lease = context;
+    struct tn__explore_cluster cluster = {0};
+    memcpy(&cluster, state, lease->model.state_bytes);
+    for (uint32_t i = 0; i < lease->config->proposers; i++) {
+        const struct tn__explore_proposer *owner = &cluster.proposers[i];
+        if (owner->lease_deadline > cluster.now) {
+            uint32_t version = tn__explore_ballot_version(&cluster, owner->active);
+            owned_versions |= 1U << version;
+            if (version < lease->config->versions_count &&
+                tn__explore_is_open(lease, &cluster, version + 1)) {
+                outlived_versions |= 1U << version;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void F3_there_are_owners_in_every_version_and_across_every_change(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct tn__explore_lease lease;
+        struct tn__explore_options options = {.memory_bytes_max = 2 * GIB};
+        owned_versions = 0;
+        outlived_versions = 0;
+        open_config(&lease, i == 0 ? "reconfiguration-renew" : "reconfiguration-jump", true);
+        if (i == 1) {
+            lease.config_copy.ballots = 1; /* a small part of it shows that much */
+        }
+        lease.model.check = note_owners;
+        struct tn__explore_result result = explore(&lease, &options);
+        assert_int_equal(result.verdict, TN_EXPLORE_EXHAUSTED);
+        assert_int_equal(owned_versions, i == 0 ? 0xeU : 0x6U);
+        assert_int_equal(outlived_versions, i == 0 ? 0x6U : 0x2U);
+        tn__explore_result_free(&result);
+    }
+}
+
+static void rule_F3_fails_when_a_version_that_was_left_is_answered_for(void **state)
+{
+    struct tn__explore_lease lease;
+    (void)state;
+    open_config(&lease, "reconfiguration", true);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct tn__explore_cluster cluster = {.versions = 1};
+        struct tn__configuration cell = {.version = 1 + i / 2, .left = i % 2};
+        tn__explore_configuration_pack(&cluster, 0, &cell);
+        tn__explore_note_version(&lease, &cluster, 0, 1);
+        const char *broken = tn__explore_lease_check(&lease, &cluster);
+        assert_true(i == 0 ? broken == NULL : strcmp(broken, "rule F3") == 0);
+    }
 }
 
 static void every_mutant_that_is_listed_is_a_patch_that_says_what_it_weakens(void **state)
@@ -490,6 +582,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(normal_forms_have_the_futures_of_their_states),
         cmocka_unit_test(verdicts_are_the_same_with_and_without_reductions),
         cmocka_unit_test(counts_depend_on_neither_seed_nor_threads),
+        cmocka_unit_test(F3_symmetry_exchanges_only_members_of_the_same_versions),
+        cmocka_unit_test(F3_there_are_owners_in_every_version_and_across_every_change),
+        cmocka_unit_test(rule_F3_fails_when_a_version_that_was_left_is_answered_for),
         cmocka_unit_test(inv_L1_fails_with_two_owners_and_not_with_one),
         cmocka_unit_test(inv_L4_fails_without_a_quorum_that_excludes_long_enough),
         cmocka_unit_test(inv_L5_fails_when_an_acceptor_in_quarantine_holds_a_lease),
