@@ -246,10 +246,21 @@ static struct slot slot_of(const struct tn__words *words)
     return slot;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Write it, and only then believe it. */
 static int slot_commit(struct tn__words *words, struct slot *slot)
 {
     tn_assert(!(words->fresh[0] && words->fresh[1]));
+    /* A write that has failed may be in one of the files all the same. What only grows must not be
+     * less in a later one: a crash between its two files would leave a contradiction. */
+    slot->ceiling = larger(slot->ceiling, words->ceiling_asked);
+    slot->log_segment = larger(slot->log_segment, words->log_segment_asked);
+    words->ceiling_asked = slot->ceiling;
+    words->log_segment_asked = slot->log_segment;
     /* A file that failed goes first: until it is whole again the other is the only good one. */
     int error = slots_write(words, slot, words->fresh[1] ? 1 : 0);
     if (error == TN_OK) {
@@ -352,7 +363,8 @@ static int begin_new(struct tn__words *words, const struct tn__words_options *op
     return TN_OK;
 }
 
-/* Do two whole records tell one story? Whatever grows must have grown in the later one. */
+/* Do two whole records tell one story? Whatever grows must have grown in the later one. (Not the
+ * configuration: one whose write failed is given up, and it was never spoken for.) */
 static bool consistent(const struct slot *early, const struct slot *late)
 {
     bool same = early->sequence == late->sequence;
@@ -363,7 +375,6 @@ static bool consistent(const struct slot *early, const struct slot *late)
         memcmp(early->disk_id, late->disk_id, sizeof(early->disk_id)) == 0 &&
         memcmp(early->quarantine_ns, late->quarantine_ns, sizeof(early->quarantine_ns)) == 0;
     bool grown = early->ceiling <= late->ceiling && early->restarts <= late->restarts &&
-                 early->configuration <= late->configuration &&
                  early->log_segment <= late->log_segment;
     /* One of format 1 has no disk id yet. */
     bool disk = memcmp(early->disk_id, late->disk_id, sizeof(early->disk_id)) == 0 ||

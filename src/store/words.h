@@ -84,6 +84,9 @@ struct tn__words {
     bool repaired;        /* one of the files was unreadable and has been made anew */
 
     bool fresh[2]; /* this file must be made anew at the next write */
+    uint64_t
+        ceiling_asked; /* the largest that any write of this process may have left on the disk */
+    uint64_t log_segment_asked;
     uint16_t node;
     uint64_t sequence;
     uint8_t cluster_id[16];

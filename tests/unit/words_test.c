@@ -56,8 +56,9 @@ static int open_words(struct tn__sim_disk *disk, struct tn__words *words, struct
         assert_true(words->restart_word >> 32 > judge->restarts);
         assert_true(words->ceiling >= judge->ceiling);
         for (uint32_t i = 0; i < TN_TABLES_MAX; i++) { /* of one write, whole */
-            assert_int_equal(words->quarantine_ns[i], words->ceiling * (i + 1));
+            assert_int_equal(words->quarantine_ns[i], words->quarantine_ns[0] * (i + 1));
         }
+        assert_true(words->quarantine_ns[0] <= words->ceiling);
         judge->restarts = (uint32_t)(words->restart_word >> 32);
     }
     return error;
@@ -71,8 +72,8 @@ static int raise_ceiling(struct tn__words *words, struct judge *judge, uint64_t 
     }
     int error = tn__words_write(words, &record);
     if (error == TN_OK) {
-        assert_int_equal(words->ceiling, ceiling);
-        judge->ceiling = ceiling;
+        assert_true(words->ceiling >= ceiling);
+        judge->ceiling = words->ceiling;
     }
     return error;
 }
@@ -463,6 +464,45 @@ static void F4_a_failed_write_leaves_the_words_and_the_next_one_makes_files_anew
     tn__sim_disk_free(disk);
 }
 
+/* A write gets into the first file alone and fails; the next one, which asks for less, starts with
+ * the other file and is cut off after it. */
+static void crash_after_a_failed_write(const struct tn_record *failed, const struct tn_record *next,
+                                       struct tn__words *words, struct tn__sim_disk *disk)
+{
+    struct judge judge = {0};
+    assert_int_equal(open_words(disk, words, &judge), TN_OK);
+    tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){.fail_at = 3}); /* write, sync, write */
+    assert_int_equal(tn__words_write(words, failed), TN_ERROR_IO);
+    /* unlink, open, write, sync, rename, sync the directory; write the first file. */
+    tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){.crash_at = 7});
+    assert_int_not_equal(tn__words_write(words, next), TN_OK);
+    tn__sim_disk_restart(disk, TN_SIM_DISK_LOSE_ALL);
+}
+
+static void F1_F3_less_after_a_failed_write_and_then_a_crash_contradict_nothing(void **state)
+{
+    (void)state;
+    struct tn__sim_disk *disk = tn__sim_disk_new(9);
+    struct tn__words words;
+    struct tn__words_options options = options_of(disk);
+    struct tn_record failed = {.ceiling = 20, .configuration = 1};
+    struct tn_record next = {.ceiling = 15, .configuration = 1};
+    crash_after_a_failed_write(&failed, &next, &words, disk);
+    assert_int_equal(tn__words_open(&words, &options, why, sizeof(why)), TN_OK);
+    assert_int_equal(words.ceiling, 20);
+    tn__words_close(&words);
+    tn__sim_disk_free(disk);
+
+    disk = tn__sim_disk_new(9);
+    options = options_of(disk);
+    failed.configuration = 2; /* a JOIN that failed is given up */
+    crash_after_a_failed_write(&failed, &next, &words, disk);
+    assert_int_equal(tn__words_open(&words, &options, why, sizeof(why)), TN_OK);
+    assert_int_equal(words.configuration, 1);
+    tn__words_close(&words);
+    tn__sim_disk_free(disk);
+}
+
 static void a_write_needs_no_space_and_a_start_says_when_it_lacks_it(void **state)
 {
     (void)state;
@@ -519,6 +559,10 @@ static void F1_chance_failures_and_crashes_over_many_lives_lose_nothing(void **s
             tn__sim_disk_restart(disk, tn__random_below(&random, 3) == 0 ? TN_SIM_DISK_PROCESS_ONLY
                                                                          : TN_SIM_DISK_ANY);
         }
+        /* 100 lives of up to two starts, half of which fail or crash on the way. Over 1,000 seeds
+         * the mean is 68, the standard deviation 8.5 and the least 38; one seed in 60 has fewer
+         * than 50, so of 40 seeds some have. That is the chance of faults alone: no start is lost,
+         * or the count of the next one would not be above it (open_words). */
         if (judge.restarts < 25) {
             fail_msg("seed %llu: only %u starts", (unsigned long long)seed, judge.restarts);
         }
@@ -691,6 +735,7 @@ int main(void)
         cmocka_unit_test(F4_a_failure_of_any_operation_is_reported_and_survived),
         cmocka_unit_test(F4_a_full_disk_at_any_operation_is_reported_and_survived),
         cmocka_unit_test(F4_a_failed_write_leaves_the_words_and_the_next_one_makes_files_anew),
+        cmocka_unit_test(F1_F3_less_after_a_failed_write_and_then_a_crash_contradict_nothing),
         cmocka_unit_test(a_write_needs_no_space_and_a_start_says_when_it_lacks_it),
         cmocka_unit_test(short_transfers_are_completed),
         cmocka_unit_test(F1_chance_failures_and_crashes_over_many_lives_lose_nothing),
