@@ -9,10 +9,10 @@
  * the bytes.
  *
  * Who may call what: tn__wal_open() before anybody else; a batch belongs to who builds it;
- * tn__wal_write() to one thread, the writer; tn__wal_index(), tn__wal_locate(), tn__wal_retain()
- * and tn__wal_drop() touch the index and are the caller's to lock; tn__wal_read() may run on any
- * thread beside the writer, its positions never change. Pure: files through store/file.h, memory
- * through options.allocate. */
+ * tn__wal_write(), prepare, seal and heal to one thread, the writer; tn__wal_index(),
+ * tn__wal_locate(), tn__wal_retain() and tn__wal_drop() touch the index and are the caller's to
+ * lock; tn__wal_read() may run on any thread beside the writer, its positions never change. Pure:
+ * files through store/file.h, memory through options.allocate. */
 #ifndef TN_STORE_WAL_H
 #define TN_STORE_WAL_H
 
@@ -32,13 +32,19 @@ struct tn__wal_options {
     uint32_t block_bytes;   /* 512 or 4096: alignment of writes, buffers and lengths. [4096] */
     uint32_t direct;        /* files are opened with TN_FILE_DIRECT, writes are synchronous */
     uint64_t value_bytes_max;
+    /* W3: a segment with this number or a higher one has existed, by what is remembered elsewhere
+     * (tn__words); if none is there now the log is damaged. 0: there may be no log. */
+    uint64_t segment_known;
     /* Grow, shrink or (bytes 0) free a block; `aligned`: to block_bytes. NULL: no memory. */
     void *(*allocate)(void *context, void *block, size_t bytes, bool aligned);
     void *allocate_context;
 };
 
-/* What recovery shows, in the order of the log. `bytes` of an entry are borrowed until the call
- * returns. A non-zero result ends recovery and is returned by tn__wal_open(). */
+/* What recovery shows, in the order of the log; a later record overrules an earlier one. Of `state`
+ * the fields promise, committed, checksum and retained are what a segment's beginning restates;
+ * what holds at the end of the log, tn__wal_found() tells. Each may be NULL. `bytes` of an entry
+ * are borrowed until the call returns. A non-zero result ends recovery and is returned by
+ * tn__wal_open(). */
 struct tn__wal_visitor {
     void *context;
     int (*state)(void *context, const struct tn_log_record *record,
@@ -56,6 +62,7 @@ struct tn__wal_report {
     uint64_t bytes_read;
     uint64_t bytes_cut;       /* a torn tail past the last sync mark (W3) */
     uint64_t bytes_rewritten; /* the tail past the mark that was whole: written again and synced */
+    uint64_t segment;         /* the one now being written: what tn__words_write_log() remembers */
     uint32_t damaged;         /* W3: bytes before the mark are damaged or missing: see `why` */
     uint32_t reserved;
 };
@@ -69,7 +76,13 @@ struct tn__wal_report {
 int tn__wal_open(struct tn__wal **wal, const struct tn__wal_options *options,
                  const struct tn__wal_visitor *visitor, struct tn__wal_report *report, char *why,
                  size_t why_size);
+
+/* Writes nothing: see tn__wal_seal(). NULL is none. */
 void tn__wal_close(struct tn__wal *wal);
+
+/* What recovery found of a group, its last record and every segment considered; to be asked before
+ * the first write. `applied` is left 0. False: nothing, *recovered is all zero but `damaged`. */
+bool tn__wal_found(const struct tn__wal *wal, uint32_t group, struct tn_log_recovered *recovered);
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
@@ -83,7 +96,8 @@ int tn__wal_batch_new(struct tn__wal *wal, struct tn__wal_batch **batch);
 void tn__wal_batch_free(struct tn__wal_batch *batch);
 void tn__wal_batch_clear(struct tn__wal_batch *batch);
 uint64_t tn__wal_batch_bytes(const struct tn__wal_batch *batch);
-/* Errors: TN_ERROR_NO_MEMORY (the batch is as before). */
+/* `entries` is the record's first one; entries_first is not looked at. A long run becomes several
+ * records. Errors: TN_ERROR_NO_MEMORY (the batch is as before). */
 int tn__wal_batch_add(struct tn__wal_batch *batch, const struct tn_log_record *record,
                       const struct tn_log_entry *entries, tn__wal_bytes bytes, void *context);
 
@@ -91,6 +105,21 @@ int tn__wal_batch_add(struct tn__wal_batch *batch, const struct tn_log_record *r
  * written, it may be tried again (W4). Anything else is final: what was written is unknown and the
  * log takes no more (W2); every later call returns the same. */
 int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch);
+
+/* Make the next segment ahead of need: one bounded step, about a millisecond of zeros; *more: there
+ * is more to do. For the writer while nothing waits for it. tn__wal_write() does such steps itself
+ * when the segment is three quarters full, so that an idle moment never comes too late. Errors: as
+ * tn__wal_write(). */
+int tn__wal_prepare(struct tn__wal *wal, bool *more);
+
+/* Vouch for the last batch, so that damage of it is told from a torn write: an empty batch, unless
+ * there is one already. When nothing was written for a while, and before a clean end. Errors: as
+ * tn__wal_write(). */
+int tn__wal_seal(struct tn__wal *wal);
+
+/* W3: every group has fetched what the damage may have taken, and that is written: later starts
+ * need not count it as damage any more. Durable when it returns 0. Errors: as tn__wal_write(). */
+int tn__wal_heal(struct tn__wal *wal);
 
 /* Enter a durable batch into the index of slots. Errors: TN_ERROR_NO_MEMORY. */
 int tn__wal_index(struct tn__wal *wal, const struct tn__wal_batch *batch);
@@ -102,8 +131,8 @@ struct tn__wal_position {
     uint64_t segment;
     uint64_t offset;     /* of the record */
     uint32_t bytes;      /* of the record, header included */
-    uint32_t count;      /* slots in it */
-    uint64_t slot_first; /* of it */
+    uint32_t count;      /* slots that it is the newest for: others in it are to be passed over */
+    uint64_t slot_first; /* the first of them */
 };
 
 /* Errors: TN_ERROR_NOT_FOUND. */
@@ -111,7 +140,8 @@ int tn__wal_locate(const struct tn__wal *wal, uint32_t group, uint64_t slot,
                    struct tn__wal_position *position);
 
 /* Read one record into `buffer` (position->bytes of it) and check it. Entries point into it.
- * Errors: TN_ERROR_DAMAGED, TN_ERROR_IO, TN_ERROR_NOT_FOUND (dropped meanwhile). */
+ * A record has at most TN_LOG_RUN_MAX entries. Errors: TN_ERROR_DAMAGED, TN_ERROR_IO,
+ * TN_ERROR_NOT_FOUND (dropped meanwhile), TN_ERROR_NO_MEMORY, TN_ERROR_TOO_LARGE (entries_max). */
 int tn__wal_read(const struct tn__wal *wal, const struct tn__wal_position *position, void *buffer,
                  size_t buffer_bytes, struct tn_log_record *record, struct tn_log_entry *entries,
                  const void **bytes, uint32_t entries_max);
@@ -122,7 +152,7 @@ int tn__wal_read(const struct tn__wal *wal, const struct tn__wal_position *posit
  * removed by the next tn__wal_write(). */
 void tn__wal_retain(struct tn__wal *wal, uint32_t group, uint64_t slot);
 
-/* The group is gone from this node: nothing of it is needed. */
+/* The group is gone from this node: nothing of it is needed. Its writes have ended. */
 void tn__wal_drop(struct tn__wal *wal, uint32_t group);
 
 #endif
