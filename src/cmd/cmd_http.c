@@ -60,7 +60,7 @@ int tn__http_open(struct tn__http *http, const char *endpoint, const struct tn__
 
 void tn__http_disconnect(struct tn__http *http)
 {
-    tn__tls_end(http);
+    tn__http_tls_end(http);
     if (http->socket >= 0) {
         close(http->socket);
     }
@@ -72,7 +72,7 @@ void tn__http_disconnect(struct tn__http *http)
 void tn__http_close(struct tn__http *http)
 {
     tn__http_disconnect(http);
-    tn__tls_free(http);
+    tn__http_tls_free(http);
     free(http->lines);
     http->lines = NULL;
 }
@@ -136,11 +136,11 @@ static int greet(struct tn__http *http, tn_time deadline)
     if (!http->secure) {
         return TN_OK;
     }
-    if (!tn__tls_begin(http)) {
+    if (!tn__http_tls_begin(http)) {
         return TN_ERROR_TLS;
     }
     for (;;) {
-        enum tn__tls_want want = tn__tls_greet(http);
+        enum tn__http_tls_want want = tn__http_tls_greet(http);
         if (want == TN_TLS_DONE) {
             return TN_OK;
         }
@@ -187,11 +187,11 @@ static int ensure_connected(struct tn__http *http, tn_time deadline)
 }
 
 /* One attempt to receive; *count 0 without an error: the other side has ended the connection. */
-static enum tn__tls_want receive(struct tn__http *http, size_t *count)
+static enum tn__http_tls_want receive(struct tn__http *http, size_t *count)
 {
     *count = 0;
     if (http->secure) {
-        return tn__tls_read(http, http->input, sizeof(http->input), count);
+        return tn__http_tls_read(http, http->input, sizeof(http->input), count);
     }
     ssize_t got = recv(http->socket, http->input, sizeof(http->input), 0);
     if (got > 0) {
@@ -209,12 +209,12 @@ static enum tn__tls_want receive(struct tn__http *http, size_t *count)
     return TN_TLS_FAILED;
 }
 
-static enum tn__tls_want transmit(struct tn__http *http, const char *bytes, size_t length,
-                                  size_t *count)
+static enum tn__http_tls_want transmit(struct tn__http *http, const char *bytes, size_t length,
+                                       size_t *count)
 {
     *count = 0;
     if (http->secure) {
-        return tn__tls_write(http, bytes, length, count);
+        return tn__http_tls_write(http, bytes, length, count);
     }
     ssize_t put = send(http->socket, bytes, length, MSG_NOSIGNAL);
     if (put >= 0) {
@@ -234,7 +234,7 @@ static int send_all(struct tn__http *http, const char *bytes, size_t length, tn_
     size_t at = 0;
     while (at < length) {
         size_t count;
-        enum tn__tls_want want = transmit(http, bytes + at, length - at, &count);
+        enum tn__http_tls_want want = transmit(http, bytes + at, length - at, &count);
         at += count;
         if (want == TN_TLS_READ || want == TN_TLS_WRITE) {
             int status = wait_for(http, want == TN_TLS_READ ? POLLIN : POLLOUT, deadline);
@@ -277,7 +277,7 @@ static int pump(struct tn__http *http, char *body, size_t size, size_t *bytes, t
     struct tn__response *response = &http->response;
     if (http->input_start == http->input_end) {
         size_t count = 0;
-        enum tn__tls_want want;
+        enum tn__http_tls_want want;
         while ((want = receive(http, &count)) == TN_TLS_READ || want == TN_TLS_WRITE) {
             int status = wait_for(http, want == TN_TLS_READ ? POLLIN : POLLOUT, deadline);
             if (status != TN_OK) {

@@ -55,13 +55,13 @@ static bool make_context(struct tn__http *http)
     return true;
 }
 
-bool tn__tls_begin(struct tn__http *http)
+bool tn__http_tls_begin(struct tn__http *http)
 {
     tn_assert(http->session == NULL && http->socket >= 0);
     ERR_clear_error();
     errno = 0;
     if (http->context == NULL && !make_context(http)) {
-        tn__tls_free(http);
+        tn__http_tls_free(http);
         return false;
     }
     SSL *session = SSL_new(http->context);
@@ -81,7 +81,7 @@ bool tn__tls_begin(struct tn__http *http)
     return true;
 }
 
-static enum tn__tls_want want(struct tn__http *http, int result, const char *what)
+static enum tn__http_tls_want want(struct tn__http *http, int result, const char *what)
 {
     switch (SSL_get_error(http->session, result)) {
     case SSL_ERROR_WANT_READ:
@@ -105,7 +105,7 @@ static enum tn__tls_want want(struct tn__http *http, int result, const char *wha
     }
 }
 
-enum tn__tls_want tn__tls_greet(struct tn__http *http)
+enum tn__http_tls_want tn__http_tls_greet(struct tn__http *http)
 {
     ERR_clear_error();
     errno = 0;
@@ -113,7 +113,8 @@ enum tn__tls_want tn__tls_greet(struct tn__http *http)
     return result == 1 ? TN_TLS_DONE : want(http, result, "no secure connection to");
 }
 
-enum tn__tls_want tn__tls_read(struct tn__http *http, char *bytes, size_t size, size_t *count)
+enum tn__http_tls_want tn__http_tls_read(struct tn__http *http, char *bytes, size_t size,
+                                         size_t *count)
 {
     ERR_clear_error();
     errno = 0;
@@ -121,8 +122,8 @@ enum tn__tls_want tn__tls_read(struct tn__http *http, char *bytes, size_t size, 
     return result == 1 ? TN_TLS_DONE : want(http, result, "reading fails from");
 }
 
-enum tn__tls_want tn__tls_write(struct tn__http *http, const char *bytes, size_t length,
-                                size_t *count)
+enum tn__http_tls_want tn__http_tls_write(struct tn__http *http, const char *bytes, size_t length,
+                                          size_t *count)
 {
     ERR_clear_error();
     errno = 0;
@@ -130,7 +131,7 @@ enum tn__tls_want tn__tls_write(struct tn__http *http, const char *bytes, size_t
     return result == 1 ? TN_TLS_DONE : want(http, result, "writing fails to");
 }
 
-void tn__tls_end(struct tn__http *http)
+void tn__http_tls_end(struct tn__http *http)
 {
     if (http->session != NULL) {
         SSL_shutdown(http->session); /* says goodbye if the socket takes it; no waiting */
@@ -139,7 +140,7 @@ void tn__tls_end(struct tn__http *http)
     }
 }
 
-void tn__tls_free(struct tn__http *http)
+void tn__http_tls_free(struct tn__http *http)
 {
     SSL_CTX_free(http->context);
     http->context = NULL;

@@ -8,17 +8,18 @@
 #include "cmd/cmd_http.h"
 
 /* What a step wants before it can go on. */
-enum tn__tls_want { TN_TLS_DONE, TN_TLS_READ, TN_TLS_WRITE, TN_TLS_ENDED, TN_TLS_FAILED };
+enum tn__http_tls_want { TN_TLS_DONE, TN_TLS_READ, TN_TLS_WRITE, TN_TLS_ENDED, TN_TLS_FAILED };
 
 /* Make http->session over http->socket; the certificate must be the host's. */
-bool tn__tls_begin(struct tn__http *http);
+bool tn__http_tls_begin(struct tn__http *http);
 
-enum tn__tls_want tn__tls_greet(struct tn__http *http);
-enum tn__tls_want tn__tls_read(struct tn__http *http, char *bytes, size_t size, size_t *count);
-enum tn__tls_want tn__tls_write(struct tn__http *http, const char *bytes, size_t length,
-                                size_t *count);
+enum tn__http_tls_want tn__http_tls_greet(struct tn__http *http);
+enum tn__http_tls_want tn__http_tls_read(struct tn__http *http, char *bytes, size_t size,
+                                         size_t *count);
+enum tn__http_tls_want tn__http_tls_write(struct tn__http *http, const char *bytes, size_t length,
+                                          size_t *count);
 
-void tn__tls_end(struct tn__http *http);  /* of the connection */
-void tn__tls_free(struct tn__http *http); /* of the endpoint */
+void tn__http_tls_end(struct tn__http *http);  /* of the connection */
+void tn__http_tls_free(struct tn__http *http); /* of the endpoint */
 
 #endif
