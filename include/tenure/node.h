@@ -100,6 +100,10 @@ struct tn_node_options {
     const char *client_url; /* where clients find this node, shown to members; at most
                                TN_CLIENT_URL_BYTES_MAX. [made from listen_client] */
 
+    /* Groups (group.h). */
+    uint32_t appliers_count;    /* threads that execute, 1 to 64; groups are spread over them. [1] */
+    uint64_t log_segment_bytes; /* of the log's files, 1 MiB to 4 GiB. [64 MiB] */
+
     /* Every notice of the machine: see enum tn_notice_kind. On the loop thread. [none] */
     void (*on_notice)(struct tn_node *node, const struct tn_notice *notice, void *data);
     /* A line for a person, without a line end. [none] */
@@ -244,7 +248,13 @@ struct tn_node_table_status {
     X(strangers, "connections closed: no greeting in time, or too many at once")                   \
     X(garbage, "connections cut: bytes that are no valid frame")                                   \
     X(floods, "connections cut: the other side does not read what it is sent")                     \
-    X(bulk_dropped, "frames of log entries dropped: the member does not read them fast enough")      \
+    X(bulk_dropped, "frames of log entries dropped: the member does not read them fast enough")    \
+    X(log_messages_in, "messages of logs received")                                                \
+    X(log_messages_out, "messages of logs sent")                                                   \
+    X(log_messages_unsent, "messages of logs dropped: no connection, or too much waits on it")     \
+    X(log_messages_stray, "messages of logs dropped: no such group here, or no memory")            \
+    X(log_batches, "batches written to the log, one sync each")                                    \
+    X(log_bytes, "bytes of records written to the log")                                            \
     X(silences, "connections cut: nothing was heard of the member")                                \
     X(writes, "durable words written")                                                             \
     X(write_failures, "durable words that could not be written")                                   \

@@ -98,3 +98,45 @@ uint32_t tn__crc32c(uint32_t crc, const void *bytes, size_t length)
 }
 
 #endif
+
+/* A linear map of sums: 32 columns of bits. */
+struct map {
+    uint32_t columns[32];
+};
+
+static uint32_t map_apply(const struct map *map, uint32_t sum)
+{
+    uint32_t result = 0;
+    for (uint32_t i = 0; sum != 0; i++, sum >>= 1) {
+        result ^= sum & 1 ? map->columns[i] : 0;
+    }
+    return result;
+}
+
+static struct map map_twice(const struct map *map)
+{
+    struct map twice;
+    for (uint32_t i = 0; i < 32; i++) {
+        twice.columns[i] = map_apply(map, map->columns[i]);
+    }
+    return twice;
+}
+
+/* A zero byte behind what was summed is a linear map of the sum; 2^n zero bytes are that map
+ * applied to itself n times over. So the first sum is carried over as many zeros as the second part
+ * has bytes, and the second part, summed from nothing, is added. */
+uint32_t tn__crc32c_combine(uint32_t first, uint32_t second, uint64_t length)
+{
+    struct map map;
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t bit = 1U << i;
+        map.columns[i] = table[bit & 0xff] ^ (bit >> 8);
+    }
+    for (; length != 0; length >>= 1) {
+        if (length & 1) {
+            first = map_apply(&map, first);
+        }
+        map = map_twice(&map);
+    }
+    return first ^ second;
+}

@@ -229,6 +229,9 @@ static void fill_hello(const struct tn_node *node, struct tn__hello *hello)
     memset(hello, 0, sizeof(*hello));
     hello->restart_word = config->lease.restart_word;
     memcpy(hello->cluster_id, config->cluster_id, sizeof(hello->cluster_id));
+    if (node->words.open) {
+        memcpy(hello->disk_id, node->words.words.disk_id, sizeof(hello->disk_id)); /* V4 */
+    }
     hello->configuration = config->lease.configuration;
     hello->drift_ppm = config->lease.drift_ppm;
     hello->node = config->ids[config->self];

@@ -13,6 +13,10 @@
 
 #include "base/assert.h"
 
+#define APPLIERS_MAX 64U
+#define LOG_SEGMENT_BYTES_MIN (1ULL << 20)
+#define LOG_SEGMENT_BYTES_MAX (4ULL << 30)
+#define LOG_SEGMENT_BYTES_DEFAULT (64ULL << 20)
 #define DRIFT_PPM_DEFAULT 500U
 
 struct context {
@@ -335,6 +339,23 @@ static int take_addresses(struct context *context)
     return 0;
 }
 
+static int take_log(const struct context *context)
+{
+    const struct tn_node_options *options = context->options;
+    struct tn__node_config *config = context->config;
+    if (options->appliers_count > APPLIERS_MAX) {
+        return refuse(context, "appliers_count: 1 to %u", APPLIERS_MAX);
+    }
+    if (options->log_segment_bytes != 0 && (options->log_segment_bytes < LOG_SEGMENT_BYTES_MIN ||
+                                            options->log_segment_bytes > LOG_SEGMENT_BYTES_MAX)) {
+        return refuse(context, "log_segment_bytes: 1 MiB to 4 GiB");
+    }
+    config->appliers_count = options->appliers_count != 0 ? options->appliers_count : 1;
+    config->log_segment_bytes =
+        options->log_segment_bytes != 0 ? options->log_segment_bytes : LOG_SEGMENT_BYTES_DEFAULT;
+    return 0;
+}
+
 int tn__node_config_take(struct tn__node_config *config, const struct tn_node_options *options,
                          char *why, size_t why_size)
 {
@@ -347,7 +368,10 @@ int tn__node_config_take(struct tn__node_config *config, const struct tn_node_op
     config->on_notice = options->on_notice;
     config->on_log = options->on_log;
     config->data = options->data;
-    int error = take_names(&context);
+    int error = take_log(&context);
+    if (error == 0) {
+        error = take_names(&context);
+    }
     if (error == 0) {
         error = take_members(&context);
     }

@@ -51,6 +51,8 @@ struct tn__node_config {
     uint32_t drift_ppm;
     char table_names[TN_TABLES_MAX][TN_NAME_BYTES_MAX + 1];
     struct tn_lease_options lease; /* tables completed; words filled in at open */
+    uint32_t appliers_count;
+    uint64_t log_segment_bytes;
     bool bootstrap;
     bool diskless;
     char data_dir[1024];
@@ -149,6 +151,7 @@ struct tn__node_words {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wanted;
+    pthread_mutex_t writing; /* held around each write of `words` */
     bool stop;
     bool pending;          /* `next` is to be written */
     struct tn_record next; /* the newest record: a later one replaces an earlier one whole */
@@ -160,6 +163,9 @@ struct tn__node_words {
 
 int tn__node_words_open(struct tn_node *node, char *why, size_t why_size);
 int tn__node_words_start(struct tn_node *node);
+/* Remember that the log has this segment [not loop; waits for the disk]. Errors: as
+ * tn__words_write_log(). */
+int tn__node_words_log(struct tn_node *node, uint64_t segment);
 void tn__node_words_append(struct tn_node *node, const struct tn_record *record);
 void tn__node_words_stop(struct tn_node *node);
 

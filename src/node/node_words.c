@@ -81,7 +81,9 @@ static void *write_words(void *argument)
         struct tn_record record = words->next;
         words->pending = false;
         pthread_mutex_unlock(&words->mutex);
+        pthread_mutex_lock(&words->writing);
         int error = tn__words_write(&words->words, &record);
+        pthread_mutex_unlock(&words->writing);
         pthread_mutex_lock(&words->mutex);
         words->finished = record.write;
         words->finished_error = error;
@@ -148,7 +150,9 @@ int tn__node_words_start(struct tn_node *node)
         uv_close((uv_handle_t *)&words->wake, NULL);
         return TN_ERROR_NO_MEMORY;
     }
+    pthread_mutex_init(&words->writing, NULL); /* does not fail on Linux */
     if (pthread_create(&words->thread, NULL, write_words, words) != 0) {
+        pthread_mutex_destroy(&words->writing);
         pthread_cond_destroy(&words->wanted);
         pthread_mutex_destroy(&words->mutex);
         uv_close((uv_handle_t *)&words->wake, NULL);
@@ -156,6 +160,16 @@ int tn__node_words_start(struct tn_node *node)
     }
     words->running = true;
     return 0;
+}
+
+int tn__node_words_log(struct tn_node *node, uint64_t segment)
+{
+    struct tn__node_words *words = &node->words;
+    tn_assert(words->running);
+    pthread_mutex_lock(&words->writing);
+    int error = tn__words_write_log(&words->words, segment);
+    pthread_mutex_unlock(&words->writing);
+    return error;
 }
 
 void tn__node_words_append(struct tn_node *node, const struct tn_record *record)
@@ -179,6 +193,7 @@ void tn__node_words_stop(struct tn_node *node)
         pthread_cond_signal(&words->wanted);
         pthread_mutex_unlock(&words->mutex);
         pthread_join(words->thread, NULL);
+        pthread_mutex_destroy(&words->writing);
         pthread_cond_destroy(&words->wanted);
         pthread_mutex_destroy(&words->mutex);
         words->running = false;

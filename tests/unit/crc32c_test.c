@@ -67,6 +67,9 @@ static void a_sum_in_parts_is_the_sum_of_the_whole(void **state)
     for (size_t cut = 0; cut <= length; cut++) {
         uint32_t crc = tn__crc32c(0, text, cut);
         assert_int_equal(tn__crc32c(crc, text + cut, length - cut), whole);
+        assert_int_equal(tn__crc32c_combine(crc, tn__crc32c(0, text + cut, length - cut),
+                                            length - cut),
+                         whole);
         crc = tn__crc32c_portable(0, text, cut);
         assert_int_equal(tn__crc32c(crc, text + cut, length - cut), whole);
     }
