@@ -106,7 +106,7 @@ static void one_request(struct tn__fault_plan *plan, uint32_t process)
     tn__world_request(plan->world, process, &request);
 }
 
-static void want_all(struct tn__fault_plan *plan, uint32_t process)
+static void want_names(struct tn__fault_plan *plan, uint32_t process)
 {
     for (uint32_t i = 0; i < plan->options.names_count; i++) {
         struct tn_request request = {
@@ -116,6 +116,13 @@ static void want_all(struct tn__fault_plan *plan, uint32_t process)
         };
         request.name[0] = (char)('a' + i);
         tn__world_request(plan->world, process, &request);
+    }
+}
+
+void tn__fault_plan_want_all(struct tn__fault_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->nodes_count; i++) {
+        want_names(plan, i);
     }
 }
 
@@ -178,7 +185,7 @@ static void on_request(struct tn__fault_plan *plan)
 /* What remains to be done when all is calm: starts, resumes, connections. */
 static bool outlasts_healing(enum tn__plan_wake what)
 {
-    return what == TN__PLAN_START || what == TN__PLAN_CONNECT;
+    return what == TN__PLAN_START || what == TN__PLAN_CONNECT || what == TN__PLAN_MEMBERS;
 }
 
 static void on_woken(void *context, uint64_t code)
@@ -224,6 +231,9 @@ static void on_woken(void *context, uint64_t code)
     case TN__PLAN_DISK_END:
         plan->slow_disks = 0;
         break;
+    case TN__PLAN_MEMBERS:
+        tn__plan_members_wake(plan);
+        break;
     }
 }
 
@@ -244,6 +254,11 @@ static void on_sight(void *context, const struct tn__sight *sight)
             tn_time down = plan->calm ? plan->options.delay_ns
                                       : tn__plan_span(plan, plan->table->quarantine_ns / 4);
             tn__plan_wake(plan, down, TN__PLAN_START, sight->process);
+        }
+        break;
+    case TN_SIGHT_NOTICE:
+        if (sight->notice->kind == TN_NOTICE_LEFT && sight->process < plan->nodes_count) {
+            tn__plan_members_left(plan, sight->process, sight->notice->token);
         }
         break;
     default:
@@ -291,11 +306,16 @@ void tn__fault_plan_begin(struct tn__fault_plan *plan, struct tn__world *world,
         .context = plan,
         .see = on_sight,
         .kinds = tn__sight_bit(TN_SIGHT_DELIVERED) | tn__sight_bit(TN_SIGHT_REFUSED) |
-                 tn__sight_bit(TN_SIGHT_LOST) | tn__sight_bit(TN_SIGHT_CRASHED),
+                 tn__sight_bit(TN_SIGHT_LOST) | tn__sight_bit(TN_SIGHT_CRASHED) |
+                 tn__sight_bit(TN_SIGHT_NOTICE),
     };
     tn__world_add_observer(world, &observer);
     tn__plan_set_clocks(plan);
+    tn__plan_members_begin(plan);
     for (uint32_t i = 0; i < plan->nodes_count; i++) {
+        if (!tn__plan_is_admitted(plan, i)) {
+            continue;
+        }
         tn__plan_wake(plan, tn__plan_below(plan, 4 * options->delay_ns), TN__PLAN_START, i);
     }
     tn__plan_wake(plan, options->request_ns, TN__PLAN_REQUEST, 0);
@@ -327,6 +347,9 @@ void tn__fault_plan_heal(struct tn__fault_plan *plan)
     plan->slow = 0;
     plan->slow_disks = 0;
     for (uint32_t i = 0; i < plan->nodes_count; i++) {
+        if (!tn__plan_is_admitted(plan, i)) {
+            continue;
+        }
         tn__world_crash_in(plan->world, i, 0);
         tn__plan_resume(plan, i);
         if (tn__world_disk(plan->world, i) != NULL && tn__world_is_up(plan->world, i)) {
@@ -343,7 +366,7 @@ void tn__fault_plan_heal(struct tn__fault_plan *plan)
         if (tn__world_is_writing(plan->world, i)) {
             tn__plan_write_begun(plan, i);
         }
-        want_all(plan, i);
+        want_names(plan, i);
     }
 }
 
@@ -351,9 +374,4 @@ uint64_t tn__fault_plan_hits(const struct tn__fault_plan *plan, enum tn__fault f
 {
     tn_assert(fault < TN_FAULTS_COUNT);
     return plan->hits[fault];
-}
-
-bool tn__fault_plan_amnesiac_started(const struct tn__fault_plan *plan)
-{
-    return plan->amnesiac_started;
 }

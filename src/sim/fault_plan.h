@@ -68,7 +68,12 @@
     X(TIMER_EARLY, "T8", "a timer fires a tick early")                                             \
     X(TIMER_LATE, "T8", "a timer fires late")                                                      \
     X(WRITE_FAILED, "D10", "a write of the durable words fails")                                   \
-    X(SLOW_DISK, "D12", "for a while writes take up to a minute")
+    X(SLOW_DISK, "D12", "for a while writes take up to a minute")                                  \
+    X(MEMBER_ENTERS, "C3", "a node that was not there becomes a member, or returns")               \
+    X(MEMBER_LEAVES, "C3", "a member leaves, and runs on or not")                                  \
+    X(MEMBER_REPLACED, "C3", "one member leaves and another enters in one step")                   \
+    X(MEMBERS_IN_A_ROW, "C3", "the next change of members begins as soon as it may")               \
+    X(MEMBERS_JUMP, "C3", "any other set of nodes becomes the members in one step")
 
 enum tn__fault {
 #define TN_FAULT_ENUM(name, id, sentence) TN_FAULT_##name,
@@ -89,6 +94,16 @@ static inline uint64_t tn__fault_bit(enum tn__fault fault)
     return 1ULL << (uint32_t)fault;
 }
 
+/* The changes of members (F3). With any of them on, the plan is the operator who makes them, by the
+ * rule (paxos/configuration.h): a change opens when a majority of the version before has durably
+ * left it, with the largest ceiling reported. A patient operator then waits D_Q; a hasty one makes
+ * a step of one member, or one that is waited out by the members themselves, at once, if D_Q has
+ * passed since a majority had left the version before that. */
+#define TN_PLAN_MEMBER_FAULTS                                                                      \
+    (tn__fault_bit(TN_FAULT_MEMBER_ENTERS) | tn__fault_bit(TN_FAULT_MEMBER_LEAVES) |               \
+     tn__fault_bit(TN_FAULT_MEMBER_REPLACED) | tn__fault_bit(TN_FAULT_MEMBERS_IN_A_ROW) |          \
+     tn__fault_bit(TN_FAULT_MEMBERS_JUMP))
+
 #define TN_PLAN_NAMES_MAX 4U
 
 struct tn__fault_plan_options {
@@ -97,12 +112,15 @@ struct tn__fault_plan_options {
     tn_time delay_ns;      /* a usual delay of a frame, at least TN_MICROSECOND */
     tn_time episode_ns;    /* the mean time between episodes */
     tn_time request_ns;    /* the mean time between requests of the program */
+    tn_time change_ns;     /* the mean time from one change of members to the next, or nearly */
     tn_time granularity;   /* of all clocks, with COARSE */
     uint32_t loss_ppm;     /* chance of a frame to be lost, with LOSS */
     uint32_t trouble_ppm;  /* chance of a frame for each other fault of frames */
     uint32_t queue_frames; /* of a link, with QUEUE_FULL */
     uint32_t names_count;  /* 1 to TN_PLAN_NAMES_MAX: "a", "b", "c", "d" */
     uint32_t priorities;   /* 1: nodes ask with different priorities (H3) */
+    uint32_t hasty;        /* 1: the operator waits no longer than F3 needs */
+    uint32_t careless;     /* 1: nor does it wait at all, or say that a step is larger: a canary */
     uint32_t reserved;
 };
 
@@ -118,10 +136,13 @@ void tn__fault_plan_begin(struct tn__fault_plan *plan, struct tn__world *world,
 /* End all faults, start or resume every node, and let every node want every name. */
 void tn__fault_plan_heal(struct tn__fault_plan *plan);
 
+/* After healing: is the change of members that was under way done, and is every member in? */
+bool tn__fault_plan_settled(const struct tn__fault_plan *plan);
+
+/* Every node that runs wants every name. */
+void tn__fault_plan_want_all(struct tn__fault_plan *plan);
+
 /* How often a fault has happened. */
 uint64_t tn__fault_plan_hits(const struct tn__fault_plan *plan, enum tn__fault fault);
-
-/* A node started from an empty directory without being told so: what C5 must never see. */
-bool tn__fault_plan_amnesiac_started(const struct tn__fault_plan *plan);
 
 #endif

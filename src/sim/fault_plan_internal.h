@@ -2,7 +2,8 @@
  *
  *   fault_plan.c          life, requests, episodes that begin and end, healing
  *   fault_plan_network.c  what becomes of each frame
- *   fault_plan_process.c  crashes, starts, pauses, clocks, disks, timers */
+ *   fault_plan_process.c  crashes, starts, pauses, clocks, disks, timers
+ *   fault_plan_members.c  the operator who changes the members (F3) */
 #ifndef TN_SIM_FAULT_PLAN_INTERNAL_H
 #define TN_SIM_FAULT_PLAN_INTERNAL_H
 
@@ -22,6 +23,31 @@ enum tn__plan_wake {
     TN__PLAN_COPY_END,
     TN__PLAN_SLOW_END,
     TN__PLAN_DISK_END,
+    TN__PLAN_MEMBERS, /* the operator looks what there is to do */
+};
+
+enum tn__plan_members_phase {
+    TN__MEMBERS_IDLE = 0,
+    TN__MEMBERS_LEAVING, /* members of the newest version are asked to leave it */
+    TN__MEMBERS_OPENING, /* those of the next one are asked to join it, until a majority has */
+};
+
+/* The operator of F3. */
+struct tn__plan_operator {
+    enum tn__plan_members_phase phase;
+    enum tn__fault change;    /* which it is */
+    uint32_t version;         /* the newest that was opened */
+    tn_member_set members;    /* of it */
+    tn_member_set next;       /* members of the one to be opened */
+    tn_member_set left;       /* members of `version` that have durably left it */
+    tn_member_set admitted;   /* nodes that were ever let in: the others have never run */
+    uint64_t ceiling;         /* the largest that those who left have reported */
+    uint64_t opening_ceiling; /* the one `version` was opened with */
+    uint32_t larger_step;     /* as said in the JOINs of `version` */
+    uint32_t in_a_row;        /* changes to begin without a pause */
+    tn_time change_at;        /* when the next change may begin */
+    tn_time left_at;          /* when a majority had left `version`; 0: it has not */
+    tn_time former_left_at;   /* when one had left the version before */
 };
 
 struct tn__fault_plan {
@@ -32,7 +58,6 @@ struct tn__fault_plan {
     uint64_t hits[TN_FAULTS_COUNT];
     uint32_t nodes_count;
     bool calm;
-    bool amnesiac_started;
 
     /* Episodes of the network: one at a time. */
     tn_member_set cut[TN_MEMBERS_MAX]; /* by sender: whom it does not reach */
@@ -54,6 +79,7 @@ struct tn__fault_plan {
     tn_member_set copied; /* members of which a copy ever ran */
     uint32_t stalling;    /* the process whose sending is being held; TN_WORLD_NONE */
     tn_time stall_until;
+    struct tn__plan_operator members;
 };
 
 static inline bool tn__plan_has(const struct tn__fault_plan *plan, enum tn__fault fault)
@@ -104,5 +130,17 @@ void tn__plan_crash(struct tn__fault_plan *plan, uint32_t process);
 void tn__plan_end_copy(struct tn__fault_plan *plan);
 void tn__plan_set_clocks(struct tn__fault_plan *plan);
 void tn__plan_restore_disk(struct tn__fault_plan *plan, uint32_t process);
+
+/* ---- fault_plan_members.c
+ * ------------------------------------------------------------------------ */
+
+void tn__plan_members_begin(struct tn__fault_plan *plan);
+void tn__plan_members_wake(struct tn__fault_plan *plan);
+
+/* A node has durably left its version and reports its ceiling. */
+void tn__plan_members_left(struct tn__fault_plan *plan, uint32_t process, uint64_t ceiling);
+
+/* Has this node ever been let in? */
+bool tn__plan_is_admitted(const struct tn__fault_plan *plan, uint32_t process);
 
 #endif

@@ -17,7 +17,12 @@
  *   inv.L10  who is not the owner is never certain, and its hints end
  *   inv.L11  tokens rise in the real order of tenures; a cell without disks offers none
  *   inv.L12  the certificates of one name's leases, each and the next, share a member
+ *            unless the membership has changed so far that they need not (F3): then the earlier
+ *            one is over
  *   F1       nothing leaves for a ballot at or above the ceiling that is durable
+ *   F3       a node speaks for the version in force there, does not answer for one it has left, or
+ *            before a larger step is waited out, and never goes back to an older one
+ *   V4       the restart words of one node count up: nobody begins anew under an old identity
  *   wire     no damaged or misdirected frame is taken
  *   busy     a timer does not fire for ever without time passing */
 #ifndef TN_SIM_LEASE_JUDGE_H

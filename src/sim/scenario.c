@@ -78,14 +78,6 @@ void tn__scenario_row(struct tn__scenario *scenario)
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
-/* The judge knows one membership: once it changes, majorities are not what it takes them for. */
-static bool is_judged(const struct tn__scenario *scenario, const struct tn__violation *violation)
-{
-    return !scenario->reconfigured ||
-           (strcmp(violation->rule, "inv.L3") != 0 && strcmp(violation->rule, "inv.L4") != 0 &&
-            strcmp(violation->rule, "inv.L12") != 0);
-}
-
 /* Print what was broken since the last command. */
 static void judge(struct tn__scenario *scenario)
 {
@@ -95,9 +87,6 @@ static void judge(struct tn__scenario *scenario)
         const struct tn__violation *violation =
             tn__lease_judge_violation(scenario->judge, scenario->judged);
         char text[TN_SEQUENCE_TEXT_BYTES];
-        if (!is_judged(scenario, violation)) {
-            continue;
-        }
         scenario->result->violations_count++;
         /* The judge begins with the process, and so does the line. */
         const char *sentence = strstr(violation->text, ": ");

@@ -272,7 +272,6 @@ void tn__scenario_do_reconfigure(struct tn__scenario *scenario,
     if (!tn__scenario_nodes_of(scenario, command, leave ? "leave" : "join", 0, &nodes)) {
         return;
     }
-    scenario->reconfigured = true;
     for (uint32_t i = 0; i < tn__world_nodes(scenario->world); i++) {
         if ((nodes >> i & 1U) != 0 && tn__world_is_up(scenario->world, i)) {
             tn__world_request(scenario->world, i, &request);

@@ -87,7 +87,6 @@ struct tn__scenario {
     tn_time latency; /* network latency=; 0: manual */
     bool muted;      /* the cluster is being started */
     bool is_split;
-    bool reconfigured;
     bool diskless;
     char name[TN_NAME_BYTES_MAX + 1]; /* the usual name */
 

@@ -25,6 +25,7 @@ struct tn__simulation {
     uint32_t words_count; /* said, and not yet hashed */
     uint64_t words[HASH_WORDS_ROOM];
     struct tn__swarm swarm;
+    const struct tn__simulation_sabotage *sabotage;
 };
 
 /* ---- The hash ------------------------------------------------------------------------------- */
@@ -93,6 +94,13 @@ void tn__simulation_free(struct tn__simulation *simulation)
 
 /* ---- The phases ----------------------------------------------------------------------------- */
 
+static void begin_phase(struct tn__simulation *simulation, enum tn__simulation_phase phase)
+{
+    if (simulation->sabotage != NULL) {
+        simulation->sabotage->begin(simulation->sabotage->context, simulation->world, phase);
+    }
+}
+
 /* Real time that the slowest clock needs for a local span. */
 static tn_time stretched(const struct tn__simulation *simulation, tn_time local)
 {
@@ -160,6 +168,7 @@ static void await_steadiness(struct tn__simulation *simulation)
 {
     tn_time lease = stretched(simulation, simulation->swarm.world.tables[0].proposer_ns);
     uint64_t before = all_tenures(simulation);
+    begin_phase(simulation, TN_SIMULATION_STEADY);
     tn__world_run(simulation->world, tn__world_now(simulation->world) + STEADY_LEASES * lease);
     uint64_t moves = all_tenures(simulation) - before;
     uint64_t allowed =
@@ -182,17 +191,41 @@ static void run_faults(struct tn__simulation *simulation,
     }
 }
 
+/* F3: the change of members that is under way comes to its end; then as after healing. */
+static void await_members(struct tn__simulation *simulation)
+{
+    if ((simulation->swarm.plan.faults & TN_PLAN_MEMBER_FAULTS) == 0) {
+        return;
+    }
+    tn_time now = tn__world_now(simulation->world);
+    tn_time until = now + 2 * patience(simulation);
+    while (now < until && !tn__fault_plan_settled(simulation->plan)) {
+        now += simulation->swarm.world.tables[0].proposer_ns / 8;
+        tn__world_run(simulation->world, now);
+    }
+    if (!tn__fault_plan_settled(simulation->plan)) {
+        tn__lease_judge_report(simulation->judge, TN_WORLD_NONE, "members",
+                               "a change of members does not end long after all faults have");
+    }
+    tn__fault_plan_want_all(simulation->plan);
+}
+
 static void run_calm(struct tn__simulation *simulation)
 {
     tn__fault_plan_heal(simulation->plan);
+    begin_phase(simulation, TN_SIMULATION_HEALED);
+    await_members(simulation);
     if (!await_owners(simulation, "liveness")) {
         return;
     }
     await_steadiness(simulation);
-    for (uint32_t i = 0; i < simulation->swarm.world.nodes_count; i++) {
-        tn__world_crash(simulation->world, i, TN_SIM_DISK_LOSE_ALL, UINT64_MAX);
+    for (uint32_t i = 0; i < tn__world_nodes(simulation->world); i++) {
+        if (tn__world_is_up(simulation->world, i)) {
+            tn__world_crash(simulation->world, i, TN_SIM_DISK_LOSE_ALL, UINT64_MAX);
+        }
     }
     tn__fault_plan_heal(simulation->plan);
+    begin_phase(simulation, TN_SIMULATION_RESTARTED);
     await_owners(simulation, "restart");
 }
 
@@ -204,6 +237,7 @@ void tn__simulation_run(struct tn__simulation *simulation,
     tn__swarm_draw(request->seed, request->nodes, request->without, &simulation->swarm);
     int error = tn__world_reset(simulation->world, &simulation->swarm.world, NULL, 0);
     tn_assert(error == 0);
+    simulation->sabotage = request->sabotage;
     XXH3_128bits_reset(simulation->hash);
     simulation->words_count = 0;
     struct tn__world_observer hasher = {
@@ -218,10 +252,6 @@ void tn__simulation_run(struct tn__simulation *simulation,
     run_faults(simulation, request);
     if (tn__lease_judge_violations_count(simulation->judge) == 0) {
         run_calm(simulation);
-    }
-    if (tn__fault_plan_amnesiac_started(simulation->plan)) {
-        tn__lease_judge_report(simulation->judge, TN_WORLD_NONE, "V4",
-                               "a node with an empty directory started without being told so");
     }
     hash_words(simulation);
     XXH128_hash_t hash = XXH3_128bits_digest(simulation->hash);

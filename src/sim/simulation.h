@@ -1,6 +1,7 @@
 /* One simulated run of leases: a seed in, a verdict out.
  *
  *   draw the swarm --> faults, until the events or the seconds are used up --> heal
+ *     --> the change of members under way, if any, comes to its end           (members)
  *     --> within 2 (D_P + D_Q) and the back-offs every name has an owner      (liveness)
  *     --> for ten lease times no owner changes                                (no alternation)
  *     --> crash everybody, start again, and every name has an owner once more
@@ -12,6 +13,18 @@
 #include "sim/lease_judge.h"
 #include "sim/swarm.h"
 
+enum tn__simulation_phase {
+    TN_SIMULATION_HEALED = 1, /* all faults have ended */
+    TN_SIMULATION_STEADY,     /* everything has an owner, and shall keep it */
+    TN_SIMULATION_RESTARTED,  /* everybody has crashed and begun anew */
+};
+
+/* For canaries: a run that goes wrong on purpose. Called when a phase begins; may do anything. */
+struct tn__simulation_sabotage {
+    void *context;
+    void (*begin)(void *context, struct tn__world *world, enum tn__simulation_phase phase);
+};
+
 struct tn__simulation_request {
     uint64_t seed;
     uint64_t events_max; /* of the whole run, about; 0: 20000 */
@@ -19,7 +32,8 @@ struct tn__simulation_request {
     tn_time span_ns;     /* of the faulty part; 0: as long as there are events */
     uint32_t nodes;      /* 0: as drawn */
     uint32_t reserved;
-    const struct tn__world_observer *observer; /* a trace; may be NULL */
+    const struct tn__world_observer *observer;      /* a trace; may be NULL */
+    const struct tn__simulation_sabotage *sabotage; /* may be NULL */
 };
 
 struct tn__simulation_result {

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 
+#define MEMBERS_STREAM 0x7a5fd2c49be3160dULL
 #define SMALLEST_NETWORK_DELAY_NS (10 * TN_MICROSECOND)
 
 static uint64_t pick(uint64_t *random, const uint64_t *from, size_t count)
@@ -21,7 +22,7 @@ static uint64_t draw_faults(uint64_t *random)
 {
     uint64_t faults = 0;
     uint64_t share = 1 + tn__random_below(random, 4); /* a quarter of them, up to all */
-    for (uint32_t i = 0; i < TN_FAULTS_COUNT; i++) {
+    for (uint32_t i = 0; i < TN_FAULT_MEMBER_ENTERS; i++) {
         if (tn__random_below(random, 4) < share) {
             faults |= tn__fault_bit((enum tn__fault)i);
         }
@@ -61,6 +62,10 @@ static void draw_plan(uint64_t *random, struct tn__swarm *swarm)
     if (swarm->world.tables[0].back_off_ns < 8 * plan->delay_ns) {
         swarm->world.tables[0].back_off_ns = 8 * plan->delay_ns;
     }
+    /* And a wait below the clock's step is none: H1 would stand back for nothing. */
+    if (swarm->world.tables[0].back_off_ns < 2 * plan->granularity) {
+        swarm->world.tables[0].back_off_ns = 2 * plan->granularity;
+    }
     plan->episode_ns = lease / PICK(random, 1, 2, 4, 8) * 2;
     plan->request_ns = lease / PICK(random, 1, 4, 16);
     plan->loss_ppm = (uint32_t)PICK(random, 1000, 10000, 50000, 300000);
@@ -69,6 +74,30 @@ static void draw_plan(uint64_t *random, struct tn__swarm *swarm)
     plan->names_count = (uint32_t)PICK(random, 1, 1, 2, 4);
     plan->priorities = tn__random_below(random, 4) == 0;
     plan->seed = tn__random_next(random);
+}
+
+/* F3: in a quarter of the seeds the members change. From a stream of its own, so that the other
+ * seeds, and these with the changes left off, mean what they would mean without. */
+static void draw_members(uint64_t seed, uint64_t without, struct tn__swarm *swarm)
+{
+    uint64_t random = seed ^ MEMBERS_STREAM;
+    bool changes = tn__random_below(&random, 4) == 0;
+    uint64_t faults = 0;
+    for (uint32_t i = TN_FAULT_MEMBER_ENTERS; i <= TN_FAULT_MEMBERS_JUMP; i++) {
+        if (tn__random_below(&random, 3) != 0) {
+            faults |= tn__fault_bit((enum tn__fault)i);
+        }
+    }
+    uint32_t standby = 1 + (uint32_t)tn__random_below(&random, 3);
+    uint32_t room = TN_MEMBERS_MAX - swarm->world.nodes_count;
+    uint32_t hasty = tn__random_below(&random, 2) == 0;
+    tn_time change = swarm->world.tables[0].proposer_ns * PICK(&random, 1, 4, 16, 16);
+    if (changes && swarm->world.diskless == 0 && (faults & ~without) != 0) {
+        swarm->plan.faults |= faults & ~without;
+        swarm->plan.hasty = hasty;
+        swarm->plan.change_ns = change;
+        swarm->world.standby_count = standby < room ? standby : room;
+    }
 }
 
 void tn__swarm_draw(uint64_t seed, uint32_t nodes, uint64_t without, struct tn__swarm *swarm)
@@ -89,6 +118,7 @@ void tn__swarm_draw(uint64_t seed, uint32_t nodes, uint64_t without, struct tn__
     swarm->plan.granularity = (faults & tn__fault_bit(TN_FAULT_COARSE)) != 0 ? granularity : 0;
     draw_table(&random, swarm);
     draw_plan(&random, swarm);
+    draw_members(seed, without, swarm);
 }
 
 void tn__swarm_print(const struct tn__swarm *swarm, struct tn__text *text)
@@ -111,6 +141,11 @@ void tn__swarm_print(const struct tn__swarm *swarm, struct tn__text *text)
                  (unsigned long long)plan->request_ns);
     tn__text_add(text, "loss %u ppm, other trouble %u ppm, queues of %u frames\n", plan->loss_ppm,
                  plan->trouble_ppm, plan->queue_frames);
+    if (swarm->world.standby_count != 0) {
+        tn__text_add(text, "members change in %llu ns, %u nodes stand by, the operator is %s\n",
+                     (unsigned long long)plan->change_ns, swarm->world.standby_count,
+                     plan->hasty != 0 ? "hasty" : "patient");
+    }
     tn__text_add(text, "faults");
     for (uint32_t i = 0; i < TN_FAULTS_COUNT; i++) {
         if ((plan->faults >> i & 1U) != 0) {

@@ -227,6 +227,9 @@ static int complete_options(struct tn__world *world, const struct tn__world_opti
         lease->members[i] = (tn_node_id)(i + 1);
     }
     int error = tn_lease_options_complete(lease, why, why_size);
+    if (error == TN_OK && options->standby_count > TN_MEMBERS_MAX - options->nodes_count) {
+        return TN_ERROR_INVALID;
+    }
     if (options->unchecked != 0) { /* a canary: the durations as given, right or wrong */
         for (uint32_t i = 0; i < lease->tables_count; i++) {
             lease->tables[i].acceptor_ns = options->tables[i].acceptor_ns;
@@ -246,7 +249,7 @@ static void reset_process(struct tn__world *world, uint32_t index)
     process->building = 0;
     process->world = world;
     process->index = index;
-    process->member = index < world->options.nodes_count ? index : 0;
+    process->member = index < tn__world_nodes(world) ? index : 0;
     process->timer.at = TN_TIME_NEVER;
     process->write.at = TN_TIME_NEVER;
     process->clock =
@@ -288,7 +291,8 @@ int tn__world_reset(struct tn__world *world, const struct tn__world_options *opt
         return error;
     }
     world->lease_bytes = tn_lease_size(&world->lease_options);
-    world->processes_count = options->nodes_count + 1;
+    tn__world_begin_lists(world);
+    world->processes_count = tn__world_nodes(world) + 1;
     for (uint32_t i = 0; i < world->processes_count; i++) {
         reset_process(world, i);
     }
@@ -333,7 +337,7 @@ uint64_t tn__world_events(const struct tn__world *world)
 
 uint32_t tn__world_nodes(const struct tn__world *world)
 {
-    return world->options.nodes_count;
+    return world->options.nodes_count + world->options.standby_count;
 }
 
 bool tn__world_is_up(const struct tn__world *world, uint32_t process)
@@ -375,7 +379,6 @@ bool tn__world_view(const struct tn__world *world, uint32_t index, uint32_t tabl
                     uint32_t name_bytes, struct tn_lease_view *view)
 {
     const struct tn__world_process *process = tn__world_process(world, index);
-    return process->lease != NULL &&
-           tn_lease_who(process->lease, table, name, name_bytes,
-                        tn__world_local(world, index), view) == TN_OK;
+    return process->lease != NULL && tn_lease_who(process->lease, table, name, name_bytes,
+                                                  tn__world_local(world, index), view) == TN_OK;
 }

@@ -16,6 +16,10 @@
  *     append     --> in progress --finish--> tn__words_write() --> WRITTEN or WRITE_FAILED
  *     turn: event, driver, then one frame for each peer; a crash may fall between any two effects
  *
+ * Members (F3): a message goes to places in the list of the version it speaks for, and comes from a
+ * place in the list that its receiver goes by; the world keeps the lists and knows the nodes. A
+ * frame of a node that is not in the receiver's list is refused, as there is no connection to it.
+ *
  * Time: `now` is real time, known to the world and to judges. Each process reads its own clock:
  * local = base + (real - since) * rate, cut to the granularity. Events are ordered by (time,
  * sequence): two runs with the same calls are the same run.
@@ -43,17 +47,22 @@
 
 #define TN_WORLD_OBSERVERS_MAX 4U
 
+/* Versions of the membership in one run (F3). */
+#define TN_WORLD_VERSIONS_MAX 512U
+
 #define TN_WORLD_NONE UINT32_MAX
 
 struct tn__world; /* Opaque. */
 
 struct tn__world_options {
-    uint32_t nodes_count;  /* 1 to TN_MEMBERS_MAX; node ids are index + 1 */
-    uint32_t drift_ppm;    /* rho, as the nodes believe it; 0: the default */
-    uint32_t diskless;     /* 1: no durable words, no tokens */
-    uint32_t single_item;  /* 1: a frame for every message, so that a script can tell them apart */
-    uint32_t tables_count; /* 0: one */
-    uint32_t unchecked;    /* 1: options are taken as they are, also if they break T2 or T3 */
+    uint32_t nodes_count;   /* members at first, 1 to TN_MEMBERS_MAX; node ids are index + 1 */
+    uint32_t standby_count; /* nodes behind them that may become members (F3): not there at first */
+    uint32_t drift_ppm;     /* rho, as the nodes believe it; 0: the default */
+    uint32_t diskless;      /* 1: no durable words, no tokens */
+    uint32_t single_item;   /* 1: a frame for every message, so that a script can tell them apart */
+    uint32_t tables_count;  /* 0: one */
+    uint32_t unchecked;     /* 1: options are taken as they are, also if they break T2 or T3 */
+    uint32_t reserved;
     uint64_t seed;
     struct tn_lease_table_options tables[TN_TABLES_MAX];
 };
@@ -86,7 +95,7 @@ enum tn__sight_kind {
     TN_SIGHT_PAUSED,
     TN_SIGHT_RESUMED,
     TN_SIGHT_EVENT,     /* a turn begins; word: enum tn_event_kind, event: the event */
-    TN_SIGHT_SENT,      /* message: as the machine gave it out; word: the members it goes to */
+    TN_SIGHT_SENT,      /* message: as the machine gave it out; word: the set of nodes it goes to */
     TN_SIGHT_FRAME,     /* frame: a frame left */
     TN_SIGHT_DELIVERED, /* frame: arrived and was taken, its turn follows */
     TN_SIGHT_REFUSED,   /* frame: arrived and was refused; word: enum tn__frame_fault */
@@ -167,7 +176,7 @@ void tn__world_wake(struct tn__world *world, tn_time at, uint64_t code);
 
 /* ---- Processes ------------------------------------------------------------------------------ */
 
-uint32_t tn__world_nodes(const struct tn__world *world);
+uint32_t tn__world_nodes(const struct tn__world *world); /* those that stand by included */
 bool tn__world_is_up(const struct tn__world *world, uint32_t process);
 bool tn__world_is_paused(const struct tn__world *world, uint32_t process);
 
@@ -180,8 +189,9 @@ uint64_t tn__world_restart_word(const struct tn__world *world, uint32_t process)
 uint64_t tn__world_ceiling(const struct tn__world *world, uint32_t process);      /* acknowledged */
 uint64_t tn__world_starts(const struct tn__world *world, uint32_t process);
 
-/* Start a process that is down. `bootstrap`: an empty directory may be begun in. Errors are those
- * of tn__words_open(); the process stays down then. */
+/* Start a process that is down, as a member of the version that its words name; a node that is not
+ * in that version's list starts as one that has left it. `bootstrap`: an empty directory may be
+ * begun in. Errors are those of tn__words_open(); the process stays down then. */
 int tn__world_start(struct tn__world *world, uint32_t process, bool bootstrap);
 
 /* Stop one in the midst of things. `disk` says what becomes of unsynced changes; of a write in
@@ -203,6 +213,8 @@ void tn__world_resume(struct tn__world *world, uint32_t process, bool frames_fir
  * process, or TN_WORLD_NONE: it is running already, or would not start. */
 uint32_t tn__world_start_copy(struct tn__world *world, uint32_t process);
 
+/* A JOIN also tells the world who the members of that version are (F3): all of one version must
+ * say the same. Beyond TN_WORLD_VERSIONS_MAX versions it is not made. */
 void tn__world_request(struct tn__world *world, uint32_t process, const struct tn_request *request);
 
 /* A request by its kind and a name of table 0. */

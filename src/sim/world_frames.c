@@ -133,10 +133,11 @@ void tn__world_post(struct tn__world_process *process, tn_member_set to,
     if (process->is_dying) {
         return;
     }
-    struct tn__sight sight = {.kind = TN_SIGHT_SENT, .message = message, .word = to};
+    tn_member_set nodes = tn__world_nodes_at(world, message->configuration, to);
+    struct tn__sight sight = {.kind = TN_SIGHT_SENT, .message = message, .word = nodes};
     tn__world_tell(world, &sight, process->index);
-    for (uint32_t member = 0; member < world->options.nodes_count; member++) {
-        if ((to >> member & 1U) == 0) {
+    for (uint32_t member = 0; nodes >> member != 0; member++) {
+        if ((nodes >> member & 1U) == 0) {
             continue;
         }
         if ((process->building >> member & 1U) == 0 && !begin_frame(process, member)) {
@@ -194,18 +195,22 @@ static uint32_t take_frame(struct tn__world *world, uint32_t slot, uint32_t at,
         return 0;
     }
     *fault = tn__frame_open(frame->bytes + at, length, &expected, &header);
+    uint32_t place = tn__world_place_of(process, member);
+    if (*fault == TN_FRAME_FAULT_NONE && place == TN_WORLD_NONE) {
+        *fault = TN_FRAME_FAULT_SENDER; /* F3: there is no connection to one who is no member */
+    }
     if (*fault == TN_FRAME_FAULT_NONE && header.kind != TN_FRAME_ITEMS) {
         *fault = TN_FRAME_FAULT_KIND;
     }
     if (*fault == TN_FRAME_FAULT_NONE) {
-        *fault = tn__frame_items_read(frame->bytes + at, &header, (uint8_t)member, world->items);
+        *fault = tn__frame_items_read(frame->bytes + at, &header, (uint8_t)place, world->items);
     }
     if (*fault != TN_FRAME_FAULT_NONE) {
         return 0;
     }
     *event = (struct tn_event){
         .kind = TN_EVENT_FRAME,
-        .from = member,
+        .from = place,
         .restart_word = header.restart_word,
         .counter = header.counter,
         .items = world->items,

@@ -5,6 +5,7 @@
  *   world_frames.c   frames: sent, in flight, arriving
  *   world_clock.c    real time to local time and back
  *   world_disk.c     directories, and the write in progress
+ *   world_members.c  F3: the lists of members, and places in them
  */
 #ifndef TN_SIM_WORLD_INTERNAL_H
 #define TN_SIM_WORLD_INTERNAL_H
@@ -34,6 +35,13 @@ struct tn__world_plan {
     uint64_t sequence;
 };
 
+/* Who the members of a version are (F3). */
+struct tn__world_list {
+    uint32_t version;
+    uint32_t count;
+    tn_node_id members[TN_MEMBERS_MAX];
+};
+
 struct tn__world_process {
     struct tn__world *world;
     struct tn_lease *lease; /* NULL: down */
@@ -53,7 +61,8 @@ struct tn__world_process {
     uint64_t starts;
     uint32_t index;
     uint32_t member;
-    uint32_t crash_in; /* effects until a crash; 0: none is armed */
+    uint32_t list;          /* the one it goes by, of world->lists */
+    uint32_t crash_in;      /* effects until a crash; 0: none is armed */
     uint32_t waiting_begin; /* those before it have been delivered */
     uint32_t waiting_count;
     uint32_t waiting[TN_WORLD_FRAMES_MAX]; /* frames that arrived during a pause */
@@ -102,6 +111,8 @@ struct tn__world {
     uint32_t frames_free;  /* first free slot, linked by next */
     uint32_t frames_first; /* in flight, in the order of sending */
     uint32_t frames_last;
+    uint32_t lists_count;
+    struct tn__world_list lists[TN_WORLD_VERSIONS_MAX];
     struct tn_message items[TN_FRAME_ITEMS_MAX];
     struct tn__world_process processes[TN_WORLD_PROCESSES_MAX];
     struct tn__world_frame frames[TN_WORLD_FRAMES_MAX];
@@ -155,5 +166,26 @@ int tn__world_open_words(struct tn__world_process *process, bool bootstrap);
 void tn__world_begin_write(struct tn__world_process *process);
 void tn__world_crash_disk(struct tn__world_process *process, enum tn__sim_disk_crash disk,
                           uint64_t operations);
+
+/* ---- world_members.c ------------------------------------------------------------------------ */
+
+/* The first version, of the options as completed. */
+void tn__world_begin_lists(struct tn__world *world);
+
+/* A JOIN says who is in a version; false: there is no room for one more. */
+bool tn__world_note_list(struct tn__world *world, const struct tn_request *join);
+
+/* The process goes by the list of this version; one that nobody has told of is the first. */
+void tn__world_take_list(struct tn__world_process *process, uint32_t version);
+
+/* Complete the options of a start with the list of options->configuration. */
+void tn__world_choose_members(struct tn__world_process *process, struct tn_lease_options *options);
+
+/* The set of nodes at these places of the version's list. */
+tn_member_set tn__world_nodes_at(const struct tn__world *world, uint32_t version,
+                                 tn_member_set places);
+
+/* The place of a node in the list that the process goes by; TN_WORLD_NONE: it is not in it. */
+uint32_t tn__world_place_of(const struct tn__world_process *process, uint32_t node);
 
 #endif

@@ -45,6 +45,9 @@ static void on_notify(void *context, const struct tn_notice *notice)
     if (!tn__world_effect(process)) {
         return;
     }
+    if (notice->kind == TN_NOTICE_JOINED) {
+        tn__world_take_list(process, (uint32_t)notice->token);
+    }
     struct tn__sight sight = {.kind = TN_SIGHT_NOTICE, .notice = notice};
     tn__world_tell(process->world, &sight, process->index);
 }
@@ -126,7 +129,6 @@ int tn__world_start(struct tn__world *world, uint32_t index, bool bootstrap)
         return error;
     }
     struct tn_lease_options options = world->lease_options;
-    options.self = (uint16_t)process->member;
     options.restart_word = process->restart_word;
     options.ceiling = process->words.ceiling;
     options.random = tn__random_next(&world->random);
@@ -136,6 +138,7 @@ int tn__world_start(struct tn__world *world, uint32_t index, bool bootstrap)
         memcpy(options.former_quarantine_ns, process->words.quarantine_ns,
                sizeof(options.former_quarantine_ns));
     }
+    tn__world_choose_members(process, &options);
     memset(process->memory, 0, world->lease_bytes);
     tn_time now = tn__world_process_local(process);
     process->lease = tn_lease_init(process->memory, &options, now);
@@ -187,7 +190,7 @@ void tn__world_crash_in(struct tn__world *world, uint32_t process, uint32_t effe
 
 uint32_t tn__world_start_copy(struct tn__world *world, uint32_t index)
 {
-    uint32_t copy = world->options.nodes_count;
+    uint32_t copy = tn__world_nodes(world);
     struct tn__world_process *process = tn__world_process(world, copy);
     const struct tn__world_process *original = tn__world_process(world, index);
     if (process->lease != NULL || original->disk == NULL || index == copy) {
@@ -268,6 +271,9 @@ void tn__world_request(struct tn__world *world, uint32_t index, const struct tn_
     if (process->lease == NULL || process->is_paused) {
         return;
     }
+    if (request->kind == TN_REQUEST_JOIN && !tn__world_note_list(world, request)) {
+        return;
+    }
     struct tn_event event = {.kind = TN_EVENT_REQUEST, .request = request};
     tn__world_turn(process, &event);
 }
@@ -289,11 +295,15 @@ void tn__world_connect(struct tn__world *world, uint32_t index, uint32_t peer)
         process->member == other->member) {
         return;
     }
+    uint32_t place = tn__world_place_of(process, other->member);
+    if (place == TN_WORLD_NONE) {
+        return;
+    }
     struct tn_lease_status status;
     tn_lease_status(other->lease, 0, &status);
     struct tn_event event = {
         .kind = TN_EVENT_CONNECTED,
-        .from = other->member,
+        .from = place,
         .restart_word = other->restart_word,
         .counter = status.counter,
     };

@@ -38,7 +38,9 @@ def link_words():
                       ninja, re.M | re.S)
     if match is None:
         sys.exit("build.ninja does not say how tenure-sim is linked")
-    return match.group(1).split(), match.group(2).split()
+    # What is compiled once more for speed is left out: the libraries have it too, and yield.
+    own = [word for word in match.group(1).split() if "/tn_played.dir/" not in word]
+    return own, match.group(2).split()
 
 
 def find_patch(name):

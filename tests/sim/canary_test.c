@@ -188,6 +188,75 @@ static void F1_a_forgotten_ceiling_makes_tokens_fall_and_L11_sees_it(void **stat
     script_end(&script);
 }
 
+/* ---- The membership ------------------------------------------------------------------------- */
+
+static void ask_all(struct world_script *script, uint32_t nodes, const struct tn_request *request)
+{
+    for (uint32_t i = 0; i < tn__world_nodes(script->world); i++) {
+        if ((nodes >> i & 1U) != 0) {
+            tn__world_request(script->world, i, request);
+            script_finish_writes(script);
+        }
+    }
+}
+
+/* Five members; node 4 owns through 2, 3 and 4. Then 0, 1 and 2 leave and become the members. */
+static void shrink_five_to_three(struct world_script *script, uint32_t larger_step)
+{
+    struct tn__world_options options = three();
+    options.nodes_count = 5;
+    script_begin(script, &options);
+    tn__world_ask(script->world, 4, TN_REQUEST_ACQUIRE, "a");
+    script_deliver(script, 0x1c);
+    assert_true(script_owns(script, 4, "a"));
+    const struct tn_request leave = {.kind = TN_REQUEST_LEAVE};
+    ask_all(script, 7, &leave);
+    struct tn_request join = {.kind = TN_REQUEST_JOIN,
+                              .configuration = 2,
+                              .larger_step = (uint8_t)larger_step,
+                              .members_count = 3,
+                              .members = {1, 2, 3}};
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t ceiling = tn__world_ceiling(script->world, i);
+        join.ceiling = ceiling > join.ceiling ? ceiling : join.ceiling;
+    }
+    ask_all(script, 7, &join);
+    assert_int_equal(tn__lease_judge_violations_count(script->judge), 0);
+    tn__world_ask(script->world, 0, TN_REQUEST_ACQUIRE, "a");
+    script_deliver(script, 3);
+}
+
+static void F3_a_larger_step_that_is_waited_out_breaks_nothing(void **state)
+{
+    (void)state;
+    struct world_script script;
+    shrink_five_to_three(&script, 1);
+    assert_true(script_owns(&script, 4, "a"));
+    assert_false(script_owns(&script, 0, "a"));
+    for (uint32_t i = 0; i < 100 && !script_owns(&script, 0, "a"); i++) {
+        tn__world_run(script.world, tn__world_now(script.world) + TN_SECOND / 4);
+        script_deliver(&script, 7);
+    }
+    assert_true(script_owns(&script, 0, "a"));
+    assert_false(script_owns(&script, 4, "a"));
+    assert_int_equal(tn__lease_judge_violations_count(script.judge), 0);
+    script_end(&script);
+}
+
+static void F3_without_the_wait_there_are_two_owners_and_L1_L12_and_F3_see_it(void **state)
+{
+    (void)state;
+    struct world_script script;
+    shrink_five_to_three(&script, 0);
+    assert_true(script_owns(&script, 4, "a"));
+    assert_true(script_owns(&script, 0, "a"));
+    assert_int_equal(script_violations(&script, "inv.L1"), 1);
+    assert_int_equal(script_violations(&script, "inv.L12"), 1);
+    assert_int_not_equal(script_violations(&script, "F3"), 0);
+    assert_int_equal(script_violations(&script, "inv.L3"), 0); /* it is a majority of its version */
+    script_end(&script);
+}
+
 /* ---- Histories made by hand ----------------------------------------------------------------- */
 
 static void see(struct world_script *script, uint32_t process, struct tn__sight sight)
@@ -207,7 +276,7 @@ static struct tn_ballot ballot_of(struct world_script *script, uint32_t process,
 static struct tn_message message_of(enum tn_message_kind kind, struct tn_ballot ballot)
 {
     return (struct tn_message){
-        .kind = (uint8_t)kind, .name_bytes = 1, .name = "a", .ballot = ballot};
+        .kind = (uint8_t)kind, .configuration = 1, .name_bytes = 1, .name = "a", .ballot = ballot};
 }
 
 static void see_sent(struct world_script *script, uint32_t process, enum tn_message_kind kind,
@@ -362,6 +431,24 @@ static void L7_sees_a_live_lease_replaced_and_L8_a_release_of_another(void **sta
     script_end(&script);
 }
 
+static void L7_takes_an_accept_and_its_release_in_one_frame_for_released(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    struct tn_ballot first = ballot_of(&script, 0, 5);
+    struct tn_ballot second = ballot_of(&script, 2, 6);
+    const struct tn_message items[2] = {message_of(TN_MESSAGE_ACCEPT, first),
+                                        message_of(TN_MESSAGE_RELEASE, first)};
+    struct tn_event event = {.kind = TN_EVENT_FRAME, .items = items, .items_count = 2};
+    see(&script, 1, (struct tn__sight){.kind = TN_SIGHT_EVENT, .event = &event});
+    see_sent(&script, 1, TN_MESSAGE_ACCEPTED, first);
+    see_received(&script, 1, 2, TN_MESSAGE_ACCEPT, second);
+    see_sent(&script, 1, TN_MESSAGE_ACCEPTED, second);
+    assert_int_equal(tn__lease_judge_violations_count(script.judge), 0);
+    script_end(&script);
+}
+
 static void L9_sees_a_lease_that_changed_by_itself(void **state)
 {
     (void)state;
@@ -407,6 +494,69 @@ static void L12_sees_certificates_without_a_common_member(void **state)
     script_end(&script);
 }
 
+static void F3_sees_what_is_said_for_another_version_or_one_left(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    struct tn_message message = message_of(TN_MESSAGE_PROMISE, ballot_of(&script, 0, 5));
+    message.configuration = 2;
+    struct tn_event event = {.kind = TN_EVENT_TIMER}; /* else it was said before, and waited */
+    see(&script, 1, (struct tn__sight){.kind = TN_SIGHT_EVENT, .event = &event});
+    see(&script, 1, (struct tn__sight){.kind = TN_SIGHT_SENT, .message = &message});
+    assert_int_equal(script_violations(&script, "F3"), 1);
+    const struct tn_notice left = {.kind = TN_NOTICE_LEFT};
+    see(&script, 1, (struct tn__sight){.kind = TN_SIGHT_NOTICE, .notice = &left});
+    see_sent(&script, 1, TN_MESSAGE_PROMISE, ballot_of(&script, 0, 5));
+    assert_int_equal(script_violations(&script, "F3"), 2);
+    script_end(&script);
+}
+
+static void F3_sees_a_node_go_back_to_an_older_version(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    struct tn__sim_disk *old = tn__sim_disk_copy(tn__world_disk(script.world, 1), 1);
+    const struct tn_request join = {
+        .kind = TN_REQUEST_JOIN, .configuration = 2, .members_count = 3, .members = {1, 2, 3}};
+    ask_all(&script, 2, &join);
+    tn__world_crash(script.world, 1, TN_SIM_DISK_ANY, 0);
+    tn__sim_disk_free(tn__world_swap_disk(script.world, 1, old));
+    assert_int_equal(tn__world_start(script.world, 1, false), 0);
+    assert_int_equal(script_violations(&script, "F3"), 1);
+    script_end(&script);
+}
+
+static void F3_sees_two_lists_of_members_for_one_version(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    struct tn_request join = {
+        .kind = TN_REQUEST_JOIN, .configuration = 2, .members_count = 3, .members = {1, 2, 3}};
+    ask_all(&script, 2, &join);
+    assert_int_equal(script_violations(&script, "F3"), 0);
+    join.members_count = 2;
+    ask_all(&script, 1, &join);
+    assert_int_not_equal(script_violations(&script, "F3"), 0);
+    script_end(&script);
+}
+
+static void V4_sees_a_directory_begun_anew_under_an_old_identity(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    tn__world_crash(script.world, 1, TN_SIM_DISK_ANY, 0);
+    tn__sim_disk_free(tn__world_swap_disk(script.world, 1, tn__sim_disk_new(7)));
+    assert_int_not_equal(tn__world_start(script.world, 1, false), 0); /* untold it does not start */
+    assert_int_equal(script_violations(&script, "V4"), 0);
+    assert_int_equal(tn__world_start(script.world, 1, true), 0);
+    assert_int_equal(script_violations(&script, "V4"), 1);
+    script_end(&script);
+}
+
 static void F1_sees_what_is_said_above_the_ceiling(void **state)
 {
     (void)state;
@@ -443,6 +593,8 @@ int main(void)
         cmocka_unit_test(T4_an_owner_whose_clock_stands_still_is_seen_by_L1),
         cmocka_unit_test(A4_without_quarantine_a_restart_gives_two_owners_and_L1_sees_it),
         cmocka_unit_test(F1_a_forgotten_ceiling_makes_tokens_fall_and_L11_sees_it),
+        cmocka_unit_test(F3_a_larger_step_that_is_waited_out_breaks_nothing),
+        cmocka_unit_test(F3_without_the_wait_there_are_two_owners_and_L1_L12_and_F3_see_it),
         cmocka_unit_test(L2_sees_a_deadline_that_is_too_late),
         cmocka_unit_test(L2_sees_an_owner_without_an_activation),
         cmocka_unit_test(L2_sees_a_learn_without_a_lease),
@@ -451,9 +603,14 @@ int main(void)
         cmocka_unit_test(L6_sees_a_ballot_used_twice),
         cmocka_unit_test(L6_sees_a_counter_used_by_two_incarnations),
         cmocka_unit_test(L7_sees_a_live_lease_replaced_and_L8_a_release_of_another),
+        cmocka_unit_test(L7_takes_an_accept_and_its_release_in_one_frame_for_released),
         cmocka_unit_test(L9_sees_a_lease_that_changed_by_itself),
         cmocka_unit_test(L10_sees_a_hint_that_lasts_too_long),
         cmocka_unit_test(L12_sees_certificates_without_a_common_member),
+        cmocka_unit_test(F3_sees_what_is_said_for_another_version_or_one_left),
+        cmocka_unit_test(F3_sees_a_node_go_back_to_an_older_version),
+        cmocka_unit_test(F3_sees_two_lists_of_members_for_one_version),
+        cmocka_unit_test(V4_sees_a_directory_begun_anew_under_an_old_identity),
         cmocka_unit_test(F1_sees_what_is_said_above_the_ceiling),
         cmocka_unit_test(The_judge_sees_damaged_frames_taken_and_timers_that_spin),
     };
