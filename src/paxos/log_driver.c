@@ -14,7 +14,7 @@
 #include "base/random.h"
 #include "paxos/log_driver_queue.h"
 
-#define NONE TN__LOG_QUEUE_NONE
+#define NONE TN__LOG_DRIVER_QUEUE_NONE
 
 /* What waits for a write: a few answers of every group, and PROMISE pages of a full window. */
 #define HELD_MIN 512U
@@ -60,8 +60,8 @@ struct tn__log_driver {
     uint32_t *due;
     struct tn__heap_entry *heap_entries;
     uint32_t *heap_places;
-    struct tn__log_queue held;
-    struct tn__log_queue loop;
+    struct tn__log_driver_queue held;
+    struct tn__log_driver_queue loop;
     struct tn_log_effects effects;
 };
 
@@ -87,9 +87,9 @@ size_t tn__log_driver_size(uint32_t groups_max)
     return padded(sizeof(struct tn__log_driver)) + padded(groups_max * sizeof(struct group)) +
            3 * padded(groups_max * sizeof(uint32_t)) +
            padded(groups_max * sizeof(struct tn__heap_entry)) +
-           padded(held_slots(groups_max) * sizeof(struct tn__log_queued)) +
+           padded(held_slots(groups_max) * sizeof(struct tn__log_driver_queued)) +
            padded(HELD_ENTRIES * sizeof(struct tn_log_entry)) +
-           padded(LOOP_MESSAGES * sizeof(struct tn__log_queued)) +
+           padded(LOOP_MESSAGES * sizeof(struct tn__log_driver_queued)) +
            padded(LOOP_ENTRIES * sizeof(struct tn_log_entry));
 }
 
@@ -122,11 +122,11 @@ struct tn__log_driver *tn__log_driver_init(void *memory, uint32_t groups_max, ui
     driver->heap_entries = carve(&rest, groups_max * sizeof(struct tn__heap_entry));
     driver->held.slots_count = held_slots(groups_max);
     driver->held.entries_count = HELD_ENTRIES;
-    driver->held.slots = carve(&rest, driver->held.slots_count * sizeof(struct tn__log_queued));
+    driver->held.slots = carve(&rest, driver->held.slots_count * sizeof(struct tn__log_driver_queued));
     driver->held.entries = carve(&rest, HELD_ENTRIES * sizeof(struct tn_log_entry));
     driver->loop.slots_count = LOOP_MESSAGES;
     driver->loop.entries_count = LOOP_ENTRIES;
-    driver->loop.slots = carve(&rest, LOOP_MESSAGES * sizeof(struct tn__log_queued));
+    driver->loop.slots = carve(&rest, LOOP_MESSAGES * sizeof(struct tn__log_driver_queued));
     driver->loop.entries = carve(&rest, LOOP_ENTRIES * sizeof(struct tn_log_entry));
     tn_assert((size_t)(rest - (uint8_t *)memory) == tn__log_driver_size(groups_max));
     return driver;
@@ -272,7 +272,7 @@ static void let_go(struct tn__log_driver *driver, const struct tn_log_message *m
 {
     tn_assert(message->to != 0 && message->entries_first == 0);
     if ((message->to & self_bit(driver)) != 0) {
-        if (tn__log_queue_put(&driver->loop, message, entries) != NONE) {
+        if (tn__log_driver_queue_put(&driver->loop, message, entries) != NONE) {
             retain_entries(driver, entries, message->entries_count);
         } else {
             driver->dropped++;
@@ -289,7 +289,7 @@ static void hold(struct tn__log_driver *driver, struct group *group,
                  const struct tn_log_message *message, const struct tn_log_entry *entries)
 {
     tn_assert(message->after > group->durable);
-    uint32_t slot = tn__log_queue_put(&driver->held, message, entries);
+    uint32_t slot = tn__log_driver_queue_put(&driver->held, message, entries);
     if (slot == NONE) {
         driver->dropped++;
         return;
@@ -377,9 +377,9 @@ struct turn {
 
 /* A message of this node to itself, out of a queue. The machine takes the queue's references. */
 static void step_own(struct tn__log_driver *driver, struct group *group, struct turn *turn,
-                     struct tn__log_queue *queue, uint32_t slot)
+                     struct tn__log_driver_queue *queue, uint32_t slot)
 {
-    struct tn__log_queued *queued = &queue->slots[slot];
+    struct tn__log_driver_queued *queued = &queue->slots[slot];
     queued->message.from = (uint8_t)driver->self;
     struct tn_log_event event = {
         .kind = TN_LOG_EVENT_MESSAGE,
@@ -388,18 +388,18 @@ static void step_own(struct tn__log_driver *driver, struct group *group, struct 
         .random = tn__random_next(&turn->random),
         .restart_word = driver->restart_word,
         .message = &queued->message,
-        .entries = tn__log_queue_entries(queue, slot),
+        .entries = tn__log_driver_queue_entries(queue, slot),
         .entries_count = queued->message.entries_count,
     };
     tn_log_step(group->log, &event, &driver->effects);
-    tn__log_queue_take(queue, slot);
+    tn__log_driver_queue_take(queue, slot);
     carry_out(driver, group);
 }
 
 static void run_loop(struct tn__log_driver *driver, struct group *group, struct turn *turn)
 {
     for (;;) {
-        uint32_t slot = tn__log_queue_first(&driver->loop);
+        uint32_t slot = tn__log_driver_queue_first(&driver->loop);
         if (slot == NONE) {
             return;
         }
@@ -421,7 +421,7 @@ static void let_go_held(struct tn__log_driver *driver, struct group *group, stru
                         uint32_t slot)
 {
     const struct tn_log_message *message = &driver->held.slots[slot].message;
-    const struct tn_log_entry *entries = tn__log_queue_entries(&driver->held, slot);
+    const struct tn_log_entry *entries = tn__log_driver_queue_entries(&driver->held, slot);
     tn_member_set others = message->to & ~self_bit(driver);
     if (others != 0) {
         driver->world.send(driver->world.context, others, message, entries);
@@ -432,7 +432,7 @@ static void let_go_held(struct tn__log_driver *driver, struct group *group, stru
         return;
     }
     release_entries(driver, entries, message->entries_count);
-    tn__log_queue_take(&driver->held, slot);
+    tn__log_driver_queue_take(&driver->held, slot);
 }
 
 /* Walks the group's list, at whose end new ones may be put meanwhile. */
@@ -445,7 +445,7 @@ static void let_go_of_all_durable(struct tn__log_driver *driver, struct group *g
         if (slot == NONE) {
             return;
         }
-        const struct tn__log_queued *queued = &driver->held.slots[slot];
+        const struct tn__log_driver_queued *queued = &driver->held.slots[slot];
         if (queued->message.after > group->durable) {
             kept = slot;
             continue;
@@ -466,11 +466,11 @@ static void drop_held(struct tn__log_driver *driver, struct group *group)
 {
     while (group->held_first != NONE) {
         uint32_t slot = group->held_first;
-        const struct tn__log_queued *queued = &driver->held.slots[slot];
+        const struct tn__log_driver_queued *queued = &driver->held.slots[slot];
         group->held_first = queued->next;
-        release_entries(driver, tn__log_queue_entries(&driver->held, slot),
+        release_entries(driver, tn__log_driver_queue_entries(&driver->held, slot),
                         queued->message.entries_count);
-        tn__log_queue_take(&driver->held, slot);
+        tn__log_driver_queue_take(&driver->held, slot);
         driver->dropped++;
     }
     group->held_last = NONE;
@@ -496,7 +496,7 @@ void tn__log_driver_remove(struct tn__log_driver *driver, uint32_t group)
 void tn__log_driver_event(struct tn__log_driver *driver, uint32_t group,
                           const struct tn_log_event *event)
 {
-    tn_assert(tn__log_queue_first(&driver->loop) == NONE);
+    tn_assert(tn__log_driver_queue_first(&driver->loop) == NONE);
     tn_assert(event->kind != TN_LOG_EVENT_WRITTEN && event->kind != TN_LOG_EVENT_WRITE_FAILED);
     struct group *here = group_here(driver, group);
     if (here == NULL) {
@@ -506,7 +506,7 @@ void tn__log_driver_event(struct tn__log_driver *driver, uint32_t group,
     struct turn turn = {.now = event->now, .random = event->random};
     step(driver, here, event, &turn);
     follow_deadline(driver, here);
-    tn_assert(tn__log_queue_first(&driver->loop) == NONE);
+    tn_assert(tn__log_driver_queue_first(&driver->loop) == NONE);
 }
 
 void tn__log_driver_written(struct tn__log_driver *driver, uint32_t group, uint64_t write,
@@ -593,7 +593,7 @@ static uint64_t check_group(const struct tn__log_driver *driver, const struct gr
     uint64_t held = 0;
     uint32_t last = NONE;
     for (uint32_t slot = group->held_first; slot != NONE; slot = driver->held.slots[slot].next) {
-        const struct tn__log_queued *queued = &driver->held.slots[slot];
+        const struct tn__log_driver_queued *queued = &driver->held.slots[slot];
         tn_assert(queued->used == 1 && queued->message.group == group->id);
         tn_assert(queued->message.after > group->durable);
         tn_assert(queued->message.after <= group->appended);
@@ -610,8 +610,8 @@ static uint64_t check_group(const struct tn__log_driver *driver, const struct gr
 
 void tn__log_driver_check(const struct tn__log_driver *driver)
 {
-    tn__log_queue_check(&driver->held);
-    tn_assert(tn__log_queue_first(&driver->loop) == NONE);
+    tn__log_driver_queue_check(&driver->held);
+    tn_assert(tn__log_driver_queue_first(&driver->loop) == NONE);
     uint64_t held = 0;
     for (uint32_t i = 0; i < driver->groups_count; i++) {
         const struct group *group = &driver->groups[driver->order[i]];

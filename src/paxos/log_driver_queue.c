@@ -5,12 +5,12 @@
 
 #include "base/assert.h"
 
-static struct tn__log_queued *slot_at(const struct tn__log_queue *queue, uint64_t place)
+static struct tn__log_driver_queued *slot_at(const struct tn__log_driver_queue *queue, uint64_t place)
 {
     return &queue->slots[place & (queue->slots_count - 1)];
 }
 
-uint32_t tn__log_queue_put(struct tn__log_queue *queue, const struct tn_log_message *message,
+uint32_t tn__log_driver_queue_put(struct tn__log_driver_queue *queue, const struct tn_log_message *message,
                            const struct tn_log_entry *entries)
 {
     uint32_t count = message->entries_count;
@@ -24,15 +24,15 @@ uint32_t tn__log_queue_put(struct tn__log_queue *queue, const struct tn_log_mess
     }
     if (queue->tail - queue->head == queue->slots_count || count > ring ||
         at + count - queue->entries_head > ring) {
-        return TN__LOG_QUEUE_NONE;
+        return TN__LOG_DRIVER_QUEUE_NONE;
     }
-    struct tn__log_queued *queued = slot_at(queue, queue->tail);
+    struct tn__log_driver_queued *queued = slot_at(queue, queue->tail);
     tn_assert(queued->used == 0);
     queued->message = *message;
     queued->message.entries_first = 0;
     queued->entries_from = queue->entries_tail;
     queued->entries_at = at;
-    queued->next = TN__LOG_QUEUE_NONE;
+    queued->next = TN__LOG_DRIVER_QUEUE_NONE;
     queued->used = 1;
     queue->used++;
     if (count > 0) {
@@ -42,23 +42,23 @@ uint32_t tn__log_queue_put(struct tn__log_queue *queue, const struct tn_log_mess
     return (uint32_t)(queue->tail++ & (queue->slots_count - 1));
 }
 
-uint32_t tn__log_queue_first(const struct tn__log_queue *queue)
+uint32_t tn__log_driver_queue_first(const struct tn__log_driver_queue *queue)
 {
     if (queue->head == queue->tail) {
-        return TN__LOG_QUEUE_NONE;
+        return TN__LOG_DRIVER_QUEUE_NONE;
     }
     tn_assert(slot_at(queue, queue->head)->used == 1);
     return (uint32_t)(queue->head & (queue->slots_count - 1));
 }
 
-const struct tn_log_entry *tn__log_queue_entries(const struct tn__log_queue *queue, uint32_t slot)
+const struct tn_log_entry *tn__log_driver_queue_entries(const struct tn__log_driver_queue *queue, uint32_t slot)
 {
     tn_assert(slot < queue->slots_count);
     tn_assert(queue->slots[slot].used == 1);
     return &queue->entries[queue->slots[slot].entries_at & (queue->entries_count - 1)];
 }
 
-void tn__log_queue_take(struct tn__log_queue *queue, uint32_t slot)
+void tn__log_driver_queue_take(struct tn__log_driver_queue *queue, uint32_t slot)
 {
     tn_assert(slot < queue->slots_count);
     tn_assert(queue->slots[slot].used == 1);
@@ -72,14 +72,14 @@ void tn__log_queue_take(struct tn__log_queue *queue, uint32_t slot)
     tn_assert(queue->entries_head <= queue->entries_tail);
 }
 
-void tn__log_queue_check(const struct tn__log_queue *queue)
+void tn__log_driver_queue_check(const struct tn__log_driver_queue *queue)
 {
     tn_assert(queue->tail - queue->head <= queue->slots_count);
     tn_assert(queue->entries_tail - queue->entries_head <= queue->entries_count);
     tn_assert(queue->head == queue->tail || slot_at(queue, queue->head)->used == 1);
     uint64_t used = 0;
     for (uint64_t place = queue->head; place < queue->tail; place++) {
-        const struct tn__log_queued *queued = slot_at(queue, place);
+        const struct tn__log_driver_queued *queued = slot_at(queue, place);
         if (queued->used == 0) {
             continue;
         }

@@ -15,15 +15,15 @@
 #define ENTRIES 64U
 #define GUARD 0xabcdef0123456789ULL
 
-static struct tn__log_queued slots[SLOTS];
+static struct tn__log_driver_queued slots[SLOTS];
 static struct tn_log_entry entries[ENTRIES + 1];
-static struct tn__log_queue queue;
+static struct tn__log_driver_queue queue;
 
 static void queue_begin(void)
 {
     memset(slots, 0, sizeof(slots));
     entries[ENTRIES].slot = GUARD;
-    queue = (struct tn__log_queue){
+    queue = (struct tn__log_driver_queue){
         .slots = slots, .entries = entries, .slots_count = SLOTS, .entries_count = ENTRIES};
 }
 
@@ -34,7 +34,7 @@ static uint32_t put(uint64_t id, uint32_t count)
         own[i] = (struct tn_log_entry){.slot = id * 1000 + i};
     }
     struct tn_log_message message = {.id = id, .entries_first = 9, .entries_count = count};
-    return tn__log_queue_put(&queue, &message, own);
+    return tn__log_driver_queue_put(&queue, &message, own);
 }
 
 static void expect_kept(uint32_t slot, uint64_t id)
@@ -42,7 +42,7 @@ static void expect_kept(uint32_t slot, uint64_t id)
     const struct tn_log_message *message = &slots[slot].message;
     assert_int_equal(message->id, id);
     assert_int_equal(message->entries_first, 0);
-    const struct tn_log_entry *kept = tn__log_queue_entries(&queue, slot);
+    const struct tn_log_entry *kept = tn__log_driver_queue_entries(&queue, slot);
     for (uint32_t i = 0; i < message->entries_count; i++) {
         assert_int_equal(kept[i].slot, id * 1000 + i);
     }
@@ -61,7 +61,7 @@ static void what_was_put_in_is_kept_until_it_is_taken_in_any_order(void **state)
         queue_begin();
         for (uint64_t id = 1; id <= 400; id++) {
             uint32_t slot = put(id, (uint32_t)tn__random_below(&random, 20));
-            if (slot != TN__LOG_QUEUE_NONE) {
+            if (slot != TN__LOG_DRIVER_QUEUE_NONE) {
                 kept_slots[kept] = slot;
                 kept_ids[kept++] = id;
             } else {
@@ -70,16 +70,16 @@ static void what_was_put_in_is_kept_until_it_is_taken_in_any_order(void **state)
             for (uint32_t i = 0; i < kept; i++) {
                 expect_kept(kept_slots[i], kept_ids[i]);
             }
-            tn__log_queue_check(&queue);
-            while (kept > 0 && (slot == TN__LOG_QUEUE_NONE || tn__random_below(&random, 2) == 0)) {
-                assert_int_equal(tn__log_queue_first(&queue), kept_slots[0]);
+            tn__log_driver_queue_check(&queue);
+            while (kept > 0 && (slot == TN__LOG_DRIVER_QUEUE_NONE || tn__random_below(&random, 2) == 0)) {
+                assert_int_equal(tn__log_driver_queue_first(&queue), kept_slots[0]);
                 uint32_t at = (uint32_t)tn__random_below(&random, kept < 3 ? kept : 3);
-                tn__log_queue_take(&queue, kept_slots[at]);
+                tn__log_driver_queue_take(&queue, kept_slots[at]);
                 kept--;
                 memmove(kept_slots + at, kept_slots + at + 1, (kept - at) * sizeof(kept_slots[0]));
                 memmove(kept_ids + at, kept_ids + at + 1, (kept - at) * sizeof(kept_ids[0]));
                 slot = 0;
-                tn__log_queue_check(&queue);
+                tn__log_driver_queue_check(&queue);
             }
         }
         assert_true(refused > 0);
@@ -91,21 +91,21 @@ static void a_full_ring_refuses_and_keeps_what_it_has(void **state)
 {
     (void)state;
     queue_begin();
-    assert_int_equal(tn__log_queue_first(&queue), TN__LOG_QUEUE_NONE);
-    assert_int_equal(put(1, ENTRIES + 1), TN__LOG_QUEUE_NONE);
+    assert_int_equal(tn__log_driver_queue_first(&queue), TN__LOG_DRIVER_QUEUE_NONE);
+    assert_int_equal(put(1, ENTRIES + 1), TN__LOG_DRIVER_QUEUE_NONE);
     uint32_t first = put(2, ENTRIES);
-    assert_int_equal(put(3, 1), TN__LOG_QUEUE_NONE);
+    assert_int_equal(put(3, 1), TN__LOG_DRIVER_QUEUE_NONE);
     uint32_t second = put(4, 0); /* without entries there is room still */
-    assert_true(second != TN__LOG_QUEUE_NONE);
+    assert_true(second != TN__LOG_DRIVER_QUEUE_NONE);
     expect_kept(first, 2);
-    tn__log_queue_take(&queue, first);
-    assert_true(put(5, ENTRIES) != TN__LOG_QUEUE_NONE);
+    tn__log_driver_queue_take(&queue, first);
+    assert_true(put(5, ENTRIES) != TN__LOG_DRIVER_QUEUE_NONE);
     for (uint64_t id = 6; id < 4 + SLOTS; id++) {
-        assert_true(put(id, 0) != TN__LOG_QUEUE_NONE);
+        assert_true(put(id, 0) != TN__LOG_DRIVER_QUEUE_NONE);
     }
-    assert_int_equal(put(100, 0), TN__LOG_QUEUE_NONE);
-    assert_int_equal(tn__log_queue_first(&queue), second);
-    tn__log_queue_check(&queue);
+    assert_int_equal(put(100, 0), TN__LOG_DRIVER_QUEUE_NONE);
+    assert_int_equal(tn__log_driver_queue_first(&queue), second);
+    tn__log_driver_queue_check(&queue);
 }
 
 int main(void)
