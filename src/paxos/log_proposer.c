@@ -210,6 +210,15 @@ enum tn__log_next tn__log_proposer_next(const struct tn__log_proposer *proposer,
     return TN__LOG_NEXT_REPORTED;
 }
 
+bool tn__log_proposer_ready(const struct tn__log_proposer *proposer,
+                            const struct tn__log_configurations *configurations, uint64_t committed)
+{
+    tn_assert(proposer->phase != TN__LOG_LEADING || proposer->next > committed);
+    return proposer->phase == TN__LOG_LEADING && committed >= proposer->reported &&
+           tn__log_configuration_quorum(tn__log_configuration_at(configurations, committed + 1),
+                                        proposer->promised); /* M4, N2 */
+}
+
 const struct tn_log_value *tn__log_proposer_propose(struct tn__log_proposer *proposer,
                                                     struct tn__log_proposal *proposals,
                                                     const struct tn_log_value *value)

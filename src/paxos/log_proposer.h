@@ -114,6 +114,13 @@ enum tn__log_next tn__log_proposer_next(const struct tn__log_proposer *proposer,
                                         const struct tn__log_configurations *configurations,
                                         uint64_t committed);
 
+/* M4: is everything committed here that was ever committed under a lower ballot? What Phase 1
+ * reported is, and Phase 1 holds in the configuration of the next slot: before that has promised, a
+ * leader of a lower ballot may go on choosing in it. */
+bool tn__log_proposer_ready(const struct tn__log_proposer *proposer,
+                            const struct tn__log_configurations *configurations,
+                            uint64_t committed);
+
 /* Propose in slot `next`: its value is fixed under the ballot, `next` rises. For REPORTED `value`
  * is NULL: the merged one; returns it. The reference goes to the acceptor's slot: the caller
  * accepts the same value at its own acceptor in the same step. */

@@ -31,7 +31,8 @@ enum tn_log_state tn__log_state(const struct tn_log *log)
     if (log->proposer.phase == TN__LOG_PREPARING) {
         return TN_LOG_STATE_RECOVERING;
     }
-    if (tn__log_committed(log) < log->recovery_end || log->applied < log->recovery_end) {
+    if (!tn__log_proposer_ready(&log->proposer, &log->configurations, tn__log_committed(log)) ||
+        tn__log_committed(log) < log->recovery_end || log->applied < log->recovery_end) {
         return TN_LOG_STATE_UPDATING_PREVIOUS; /* M4: not ready yet */
     }
     return log->proposer.next == tn__log_committed(log) + 1 ? TN_LOG_STATE_ACTIVE
@@ -155,6 +156,8 @@ static void check_queue(const struct tn_log *log, const struct tn__log_queue *qu
         }
         waiting += one->state == TN__LOG_WAITING ? 1 : 0;
         tn_assert(one->state != TN__LOG_WAITING || i >= queue->next);
+        tn_assert(queue != &log->own || one->state != TN__LOG_WAITING ||
+                  one->member == tn__log_self(log));
     }
     tn_assert(bytes == queue->bytes && count == queue->count); /* inv.G5 */
     tn_assert(waiting == queue->waiting);

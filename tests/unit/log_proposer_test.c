@@ -117,6 +117,11 @@ static void commit(struct cell *cell)
     check(cell);
 }
 
+static bool is_ready(const struct cell *cell)
+{
+    return tn__log_proposer_ready(&cell->proposer, &cell->configurations, cell->committed);
+}
+
 static struct cell leading(tn_member_set voters, uint32_t window_slots)
 {
     struct cell cell = fresh(voters, window_slots, 0);
@@ -315,14 +320,17 @@ static void N2_prepare_is_repeated_to_a_new_configuration(void **state)
     vote(&cell, 0, 1, 1, 2);
     vote(&cell, 1, 1, 1, 2);
     assert_true(chosen(&cell, 1));
+    assert_true(is_ready(&cell));
     tn__log_configuration_learn(&cell.configurations, 1, &value);
     commit(&cell);
     assert_int_equal(next(&cell), TN__LOG_NEXT_PREPARE);
+    assert_false(is_ready(&cell)); /* M4: a lower ballot may still lead in the new configuration */
     promise(&cell, 2, 1, NULL, 0); /* of the old one */
     promise(&cell, 3, 1, NULL, 0);
     assert_int_equal(next(&cell), TN__LOG_NEXT_PREPARE);
     promise(&cell, 4, 1, &two, 1);
     assert_int_equal(next(&cell), TN__LOG_NEXT_REPORTED);
+    assert_false(is_ready(&cell)); /* M4: slot 2 was reported */
     assert_int_equal(propose(&cell, NULL)->digest, 12);
     vote(&cell, 0, 1, 2, 3);
     vote(&cell, 1, 1, 2, 3); /* the old voters choose nothing any more */
@@ -330,6 +338,8 @@ static void N2_prepare_is_repeated_to_a_new_configuration(void **state)
     assert_false(chosen(&cell, 2));
     vote(&cell, 5, 1, 2, 3);
     assert_true(chosen(&cell, 2));
+    commit(&cell);
+    assert_true(is_ready(&cell));
 }
 
 static void N2_a_slot_is_chosen_by_members_and_not_by_messages(void **state)
