@@ -116,15 +116,18 @@ enum tn_log_message_kind {
     TN_LOG_ACCEPT,    /* V2: ballot; entries: one run of slots, all under the ballot */
     TN_LOG_ACCEPTED,  /* V2: ballot; slot .. slot_end - 1: durably accepted under it */
     TN_LOG_HEARTBEAT, /* C1: ballot; committed; accepted: the highest slot proposed; stamp: echo
-                         of the receiver's own, for the age of its stale reads */
-    TN_LOG_HEARTBEAT_ANSWER, /* ballot; committed; accepted: the highest slot accepted; stamp */
+                         of the receiver's own, for the age of its stale reads; id: comes back */
+    TN_LOG_HEARTBEAT_ANSWER, /* ballot; committed; accepted: the highest slot accepted; stamp; id */
     TN_LOG_FETCH,            /* C2: slot: the first wanted; slot_end: one past the last */
     TN_LOG_FETCHED,     /* C2: entries, all committed; flag BELOW_RETAINED: take a checkpoint */
-    TN_LOG_FORWARD,     /* N4: id: number of the first proposal; entries: values, slot 0 */
-    TN_LOG_ASSIGNED,    /* N4: id, count; slot: of the first one; ballot */
-    TN_LOG_REFUSED,     /* N4: id, count; reason: refused before proposing */
+    TN_LOG_FORWARD,     /* N4: id: number of the first proposal; entries: values, slot 0; stamp: 1,
+                           2, 3 ... of the sender's forwards; ballot: node and restart word of the
+                           incarnation that it is meant for, so that a copy is never taken twice */
+    TN_LOG_ASSIGNED,    /* N4: id, count; slot: of the first one; ballot; stamp: of the forward */
+    TN_LOG_REFUSED,     /* N4: id, count; reason: refused before proposing; stamp */
     TN_LOG_READ,        /* Reads 3: id of the round, fresh for each try */
-    TN_LOG_READ_ANSWER, /* Reads 3: id; accepted: the highest slot accepted; committed */
+    TN_LOG_READ_ANSWER, /* Reads 3: id; accepted: the highest slot accepted; committed; ballot: of a
+                           leader, which says `committed` under it (C1) */
     TN_LOG_RESOLVE,     /* Reads 3: slot: a reader waits for it, fill up to here */
     TN_LOG_MESSAGE_KINDS_END,
 };
@@ -332,7 +335,8 @@ struct tn_log_recovered {
     uint64_t checksum;  /* of that prefix */
     uint64_t retained;  /* the lowest slot that the store can serve; 1 at first */
     uint64_t applied;   /* covered by every state machine's own durable state */
-    uint32_t damaged; /* W3: promises or slots may be missing; answers no Prepare, counts nowhere */
+    uint32_t damaged;   /* W3: answers no Prepare, counts nowhere. 1: slots may be missing; 2: the
+                           promise too, then it never votes again (V4) */
     uint32_t reserved;
     uint64_t damaged_upto; /* votes again once every slot up to here is committed and fetched; it
                               is raised by what peers report */
@@ -353,7 +357,9 @@ TN_EXPORT struct tn_log *tn_log_init(void *memory, const struct tn_log_options *
                                      const struct tn_log_recovered *recovered, tn_time now);
 
 /* One accepted (or learned) entry found by recovery, before the first step. False: it does not fit
- * the window any more and its handle is the caller's to free; `*forgotten` likewise (0: none). */
+ * the window any more and its handle is the caller's to free; `*forgotten` likewise (0: none).
+ * Configurations at or below recovered->committed must be among them, in slot order, whether or not
+ * their slots are still served: they tell who governs what follows (G2). */
 TN_EXPORT bool tn_log_restore(struct tn_log *log, const struct tn_log_entry *entry,
                               uint64_t *forgotten);
 

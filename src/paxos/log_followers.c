@@ -103,9 +103,11 @@ void tn__log_on_heartbeat_answer(struct tn__log_turn *turn, const struct tn_log_
 
 static uint64_t bytes_under_way(const struct tn_log *log, const struct tn__log_peer *peer)
 {
-    tn_assert(peer->acknowledged < peer->next);
-    tn_assert(*tn__log_sum(log, peer->next - 1) >= *tn__log_sum(log, peer->acknowledged));
-    return *tn__log_sum(log, peer->next - 1) - *tn__log_sum(log, peer->acknowledged);
+    /* What the ring has lost will not be sent again. */
+    uint64_t from = tn__log_larger(peer->acknowledged, log->acceptor.first - 1);
+    tn_assert(from < peer->next);
+    tn_assert(*tn__log_sum(log, peer->next - 1) >= *tn__log_sum(log, from));
+    return *tn__log_sum(log, peer->next - 1) - *tn__log_sum(log, from);
 }
 
 /* How much payload it may get now, and up to which slot. 0 bytes and 0 slots: nothing. */
@@ -215,9 +217,9 @@ static void serve_lagging(struct tn__log_turn *turn, uint32_t member)
     struct tn_log *log = turn->log;
     struct tn__log_peer *peer = &log->peers[member];
     tn_assert(member != tn__log_self(log));
-    if (peer->next < log->acceptor.first) { /* it fetches what the ring has lost */
-        peer->acknowledged = tn__log_larger(peer->acknowledged, log->acceptor.first - 1);
-        peer->next = peer->acknowledged + 1;
+    if (peer->acknowledged + 1 < log->acceptor.first) { /* it fetches what the ring has lost */
+        peer->acknowledged = log->acceptor.first - 1;
+        peer->next = tn__log_larger(peer->next, log->acceptor.first);
     }
     uint32_t first = turn->effects->entries_count;
     bool again = peer->probing != 0;

@@ -160,6 +160,8 @@ void tn__log_on_refused(struct tn__log_turn *turn, const struct tn_log_message *
         struct tn__log_waiting *waiting = tn__log_waiting_at(log, &log->own, i);
         tn_assert(waiting->state == TN__LOG_FORWARDED);
         waiting->state = TN__LOG_WAITING;
+        waiting->member = tn__log_self(log);
+        waiting->stamp = 0;
         log->own.waiting++;
     }
     if (answered.begin < log->own.next) {
