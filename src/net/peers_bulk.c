@@ -132,8 +132,8 @@ bool tn__peers_give(struct tn__peers *peers, uint32_t member, enum tn__channel c
                     struct tn__buffer *frame)
 {
     bool bulk = connection == TN_CHANNEL_BULK;
-    bool stands = bulk ? tn__peers_bulk_connected(peers, member)
-                       : tn__peers_connected(peers, member);
+    bool stands =
+        bulk ? tn__peers_bulk_connected(peers, member) : tn__peers_connected(peers, member);
     if (stands && bulk && tn__peers_bulk_unsent(peers, member) > TN_PEERS_BULK_BYTES_MAX) {
         peers->counters->bulk_dropped += 1;
         stands = false;

@@ -20,7 +20,7 @@ struct link {
     struct tn__peers *peers;
     struct tn__stream *stream;
     enum link_phase phase;
-    uint32_t member; /* index; LINK_NO_MEMBER while unknown */
+    uint32_t member;             /* index; LINK_NO_MEMBER while unknown */
     enum tn__channel connection; /* of an accepted one known from its HELLO on */
     uint32_t age_ticks;
     uint32_t silent_ticks;
@@ -43,8 +43,8 @@ struct peer {
     uint32_t dials_count;
     uint32_t back_off_step;
     uint32_t back_off_step_bulk;
-    bool bulk_told; /* that the bulk connection cannot be made was logged */
-    uint8_t disk_id[16]; /* as last greeted; zero: never, or diskless */
+    bool bulk_told;        /* that the bulk connection cannot be made was logged */
+    uint8_t disk_id[16];   /* as last greeted; zero: never, or diskless */
     uint64_t restart_word; /* as last greeted */
     uint64_t connected_at; /* uv_hrtime() */
     uint64_t connects_count;

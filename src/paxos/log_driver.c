@@ -122,7 +122,8 @@ struct tn__log_driver *tn__log_driver_init(void *memory, uint32_t groups_max, ui
     driver->heap_entries = carve(&rest, groups_max * sizeof(struct tn__heap_entry));
     driver->held.slots_count = held_slots(groups_max);
     driver->held.entries_count = HELD_ENTRIES;
-    driver->held.slots = carve(&rest, driver->held.slots_count * sizeof(struct tn__log_driver_queued));
+    driver->held.slots =
+        carve(&rest, driver->held.slots_count * sizeof(struct tn__log_driver_queued));
     driver->held.entries = carve(&rest, HELD_ENTRIES * sizeof(struct tn_log_entry));
     driver->loop.slots_count = LOOP_MESSAGES;
     driver->loop.entries_count = LOOP_ENTRIES;

@@ -5,13 +5,15 @@
 
 #include "base/assert.h"
 
-static struct tn__log_driver_queued *slot_at(const struct tn__log_driver_queue *queue, uint64_t place)
+static struct tn__log_driver_queued *slot_at(const struct tn__log_driver_queue *queue,
+                                             uint64_t place)
 {
     return &queue->slots[place & (queue->slots_count - 1)];
 }
 
-uint32_t tn__log_driver_queue_put(struct tn__log_driver_queue *queue, const struct tn_log_message *message,
-                           const struct tn_log_entry *entries)
+uint32_t tn__log_driver_queue_put(struct tn__log_driver_queue *queue,
+                                  const struct tn_log_message *message,
+                                  const struct tn_log_entry *entries)
 {
     uint32_t count = message->entries_count;
     uint32_t ring = queue->entries_count;
@@ -51,7 +53,8 @@ uint32_t tn__log_driver_queue_first(const struct tn__log_driver_queue *queue)
     return (uint32_t)(queue->head & (queue->slots_count - 1));
 }
 
-const struct tn_log_entry *tn__log_driver_queue_entries(const struct tn__log_driver_queue *queue, uint32_t slot)
+const struct tn_log_entry *tn__log_driver_queue_entries(const struct tn__log_driver_queue *queue,
+                                                        uint32_t slot)
 {
     tn_assert(slot < queue->slots_count);
     tn_assert(queue->slots[slot].used == 1);

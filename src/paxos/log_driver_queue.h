@@ -6,8 +6,8 @@
  * message are contiguous, so a message that does not fit before the end of the second ring skips
  * what is left of it.
  *
- * Invariants (tn__log_driver_queue_check): the slot at the head is in use, or the queue is empty; entries
- * of used slots lie between the heads and the tails. */
+ * Invariants (tn__log_driver_queue_check): the slot at the head is in use, or the queue is empty;
+ * entries of used slots lie between the heads and the tails. */
 #ifndef TN_PAXOS_LOG_DRIVER_QUEUE_H
 #define TN_PAXOS_LOG_DRIVER_QUEUE_H
 
@@ -37,14 +37,16 @@ struct tn__log_driver_queue {
 
 /* Put a message in with copies of `entries`, its own, message->entries_count of them. Returns its
  * slot, or NONE: there is no room. */
-uint32_t tn__log_driver_queue_put(struct tn__log_driver_queue *queue, const struct tn_log_message *message,
-                           const struct tn_log_entry *entries);
+uint32_t tn__log_driver_queue_put(struct tn__log_driver_queue *queue,
+                                  const struct tn_log_message *message,
+                                  const struct tn_log_entry *entries);
 
 /* The slot first put in of those in use; NONE: the queue is empty. */
 uint32_t tn__log_driver_queue_first(const struct tn__log_driver_queue *queue);
 
 /* The entries of a slot in use. */
-const struct tn_log_entry *tn__log_driver_queue_entries(const struct tn__log_driver_queue *queue, uint32_t slot);
+const struct tn_log_entry *tn__log_driver_queue_entries(const struct tn__log_driver_queue *queue,
+                                                        uint32_t slot);
 
 void tn__log_driver_queue_take(struct tn__log_driver_queue *queue, uint32_t slot);
 

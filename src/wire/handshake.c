@@ -98,9 +98,9 @@ bool tn__hello_valid(const struct tn__hello *hello)
     size_t address_bytes = text_length(hello->client_address, sizeof(hello->client_address));
     return hello->version_min >= 1 && hello->version_min <= hello->version_max &&
            hello->node != 0 && hello->restart_word != UINT64_MAX && hello->diskless <= 1 &&
-           hello->connection < TN_CHANNELS_END &&
-           hello->drift_ppm <= TN_DRIFT_PPM_MAX && name_bytes >= 1 &&
-           name_bytes <= TN_MEMBER_NAME_BYTES_MAX && is_printable(hello->name, name_bytes, '!') &&
+           hello->connection < TN_CHANNELS_END && hello->drift_ppm <= TN_DRIFT_PPM_MAX &&
+           name_bytes >= 1 && name_bytes <= TN_MEMBER_NAME_BYTES_MAX &&
+           is_printable(hello->name, name_bytes, '!') &&
            address_bytes <= TN_CLIENT_ADDRESS_BYTES_MAX &&
            is_printable(hello->client_address, address_bytes, '!') && members_valid(hello) &&
            tables_valid(hello);

@@ -24,8 +24,7 @@ enum {
     ENTRY_SLOT = 1,
     ENTRY_BALLOT = 2,
     ENTRY_CONFIGURATION = 4,
-    FLAGS_KNOWN =
-        TN_LOG_FLAG_LAST_PAGE | TN_LOG_FLAG_BELOW_RETAINED | TN_LOG_FLAG_DIVERGED,
+    FLAGS_KNOWN = TN_LOG_FLAG_LAST_PAGE | TN_LOG_FLAG_BELOW_RETAINED | TN_LOG_FLAG_DIVERGED,
 };
 
 /* Fields of eight bytes. */
@@ -403,8 +402,7 @@ bool tn__log_reader_next(struct tn__log_reader *reader, struct tn_log_message *m
         return false;
     }
     if (reader->left == 0) {
-        reader->fault =
-            reader->at == reader->end ? TN_FRAME_FAULT_NONE : TN_FRAME_FAULT_TRAILING;
+        reader->fault = reader->at == reader->end ? TN_FRAME_FAULT_NONE : TN_FRAME_FAULT_TRAILING;
         return false;
     }
     if (!get_message(reader, message)) {

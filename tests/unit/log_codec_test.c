@@ -226,9 +226,13 @@ static void unknown_kinds_flags_reasons_and_fields_are_refused(void **state)
         size_t offset;
         uint8_t value;
     } rows[] = {
-        {0, 0},    {0, TN_LOG_MESSAGE_KINDS_END}, {1, 8},    {2, TN_LOG_REASON_STOPPED + 1}, {3, 1},
-        {7, 0x10}, {9, 0x08},                     {10, 1},   {11, 1},                        {12, 9},
-        {13, 8},   {14, 1},                       {16, 255},
+        {0, 0},    {0, TN_LOG_MESSAGE_KINDS_END},
+        {1, 8},    {2, TN_LOG_REASON_STOPPED + 1},
+        {3, 1},    {7, 0x10},
+        {9, 0x08}, {10, 1},
+        {11, 1},   {12, 9},
+        {13, 8},   {14, 1},
+        {16, 255},
     };
     struct tn_log_message message = {.kind = TN_LOG_FORWARD, .entries_count = 1};
     entries[0] = (struct tn_log_entry){.value = {.kind = TN_LOG_VALUE_NOOP}};

@@ -71,7 +71,8 @@ static void what_was_put_in_is_kept_until_it_is_taken_in_any_order(void **state)
                 expect_kept(kept_slots[i], kept_ids[i]);
             }
             tn__log_driver_queue_check(&queue);
-            while (kept > 0 && (slot == TN__LOG_DRIVER_QUEUE_NONE || tn__random_below(&random, 2) == 0)) {
+            while (kept > 0 &&
+                   (slot == TN__LOG_DRIVER_QUEUE_NONE || tn__random_below(&random, 2) == 0)) {
                 assert_int_equal(tn__log_driver_queue_first(&queue), kept_slots[0]);
                 uint32_t at = (uint32_t)tn__random_below(&random, kept < 3 ? kept : 3);
                 tn__log_driver_queue_take(&queue, kept_slots[at]);
