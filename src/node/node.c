@@ -127,6 +127,7 @@ static void stop_on_loop(struct tn_node *node)
     node->stopping = true;
     tn__node_leases_close(node);
     tn__node_calls_close(node);
+    tn__node_groups_stop(node);
     close_handles(node);
 }
 
@@ -370,6 +371,8 @@ static void tear_down(struct tn_node *node)
         int status = uv_loop_close(&node->loop);
         tn_assert(status == 0);
     }
+    tn__node_groups_free(node);
+    pthread_mutex_destroy(&node->groups_mutex);
     tn__node_turn_free(node);
     tn__node_leases_free(node);
     tn__node_calls_free(node);
@@ -392,6 +395,7 @@ int tn_node_open(struct tn_node **node, const struct tn_node_options *options, c
         return TN_ERROR_NO_MEMORY;
     }
     made->timer_file = -1;
+    pthread_mutex_init(&made->groups_mutex, NULL); /* does not fail on Linux */
     if (tn__node_calls_init(made) != 0) {
         free(made);
         return TN_ERROR_NO_MEMORY;

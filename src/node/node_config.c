@@ -351,8 +351,9 @@ static int take_log(const struct context *context)
         return refuse(context, "log_segment_bytes: 1 MiB to 4 GiB");
     }
     config->appliers_count = options->appliers_count != 0 ? options->appliers_count : 1;
-    config->log_segment_bytes =
-        options->log_segment_bytes != 0 ? options->log_segment_bytes : LOG_SEGMENT_BYTES_DEFAULT;
+    config->log_segment_bytes = options->log_segment_bytes != 0
+                                    ? options->log_segment_bytes / 4096 * 4096
+                                    : LOG_SEGMENT_BYTES_DEFAULT;
     return 0;
 }
 

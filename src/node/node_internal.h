@@ -210,6 +210,27 @@ void tn__node_leases_notice(struct tn_node *node, const struct tn_notice *notice
 void tn__node_leases_forsake(struct tn_node *node);
 void tn__node_leases_close(struct tn_node *node);
 
+/* ---- Groups (node_groups.h); all on the loop, and nothing while there are none ----------- */
+
+struct tn__groups;
+
+/* The turn ends: records to the writer, frames to the connections. */
+void tn__node_groups_turn_end(struct tn_node *node);
+tn_time tn__node_groups_deadline(const struct tn_node *node);
+void tn__node_groups_timers(struct tn_node *node, tn_time now);
+enum tn__frame_fault tn__node_groups_frame(struct tn_node *node, uint32_t member,
+                                           const uint8_t *bytes,
+                                           const struct tn__frame_header *header);
+/* The bulk connection to a member stands. */
+void tn__node_groups_bulk(struct tn_node *node, uint32_t member);
+void tn__node_groups_disconnected(struct tn_node *node, uint32_t member);
+/* A notice of the lease machine, within its step. */
+void tn__node_groups_notice(struct tn_node *node, const struct tn_notice *notice);
+/* The node stops: all calls end, and the threads of groups. */
+void tn__node_groups_stop(struct tn_node *node);
+/* The loop has ended, or never ran. */
+void tn__node_groups_free(struct tn_node *node);
+
 /* ---- The node --------------------------------------------------------------------------- */
 
 /* Requests that were made inside a step, carried out right after it. */
@@ -248,6 +269,8 @@ struct tn_node {
     struct tn__node_leases leases;
     struct tn__node_front front;
     struct tn__node_probe probe;
+    struct tn__groups *groups; /* NULL until the first group is opened */
+    pthread_mutex_t groups_mutex; /* held while one is opened or closed */
     struct tn_node_counters counters;
     uint64_t random;
     tn_time opened_at;

@@ -109,6 +109,7 @@ void tn__node_timer_run(struct tn_node *node)
             node->timer_more = tn__driver_deadline(node->driver) <= now;
         }
     }
+    tn__node_groups_timers(node, now);
     if (node->front.context != NULL) {
         now = tn__clock_now();
         if (node->front.deadline(node->front.context) <= now) {
@@ -120,6 +121,8 @@ void tn__node_timer_run(struct tn_node *node)
 void tn__node_timer_arm(struct tn_node *node)
 {
     tn_time due = machine_due(node);
+    tn_time groups_due = tn__node_groups_deadline(node);
+    due = groups_due < due ? groups_due : due;
     if (node->front.context != NULL) {
         tn_time front_due = node->front.deadline(node->front.context);
         due = front_due < due ? front_due : due;

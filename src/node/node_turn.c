@@ -178,6 +178,7 @@ static void world_notify(void *context, const struct tn_notice *notice)
     }
     if (notice->name_bytes > 0) {
         tn__node_leases_notice(node, notice);
+        tn__node_groups_notice(node, notice);
     }
     if (node->front.context != NULL) {
         node->front.on_notice(node->front.context, notice, tn__clock_now());
@@ -234,6 +235,18 @@ static void on_disconnected(void *owner, uint32_t member)
 {
     struct tn_node *node = owner;
     node->builders[member].begun = false; /* what was gathered for it is lost, as on any network */
+    tn__node_groups_disconnected(node, member);
+}
+
+static enum tn__frame_fault on_messages(void *owner, uint32_t member, const uint8_t *bytes,
+                                        const struct tn__frame_header *header)
+{
+    return tn__node_groups_frame(owner, member, bytes, header);
+}
+
+static void on_bulk(void *owner, uint32_t member)
+{
+    tn__node_groups_bulk(owner, member);
 }
 
 static uint64_t on_counter(void *owner)
@@ -260,6 +273,8 @@ const struct tn__peers_events tn__node_peers_events = {
     .on_connected = on_connected,
     .on_disconnected = on_disconnected,
     .on_pong = on_pong,
+    .on_messages = on_messages,
+    .on_bulk = on_bulk,
     .counter = on_counter,
     .on_log = on_log,
 };
@@ -282,6 +297,7 @@ void tn__node_turn_end(struct tn_node *node)
     }
     tn__node_timer_run(node);
     tn__node_self_check(node, tn__clock_now(), node->turn_began_at); /* a callback that blocked */
+    tn__node_groups_turn_end(node);
     for (uint32_t member = 0; member < node->config.members_count; member++) {
         if (node->builders[member].begun) {
             builder_send(node, member);

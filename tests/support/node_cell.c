@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,16 +124,27 @@ void cell_stop(struct cell *cell, uint32_t index)
     node->node = NULL;
 }
 
+void cell_wipe(struct cell *cell, uint32_t index)
+{
+    DIR *directory = opendir(cell->nodes[index].data_dir);
+    for (const struct dirent *entry = directory == NULL ? NULL : readdir(directory); entry != NULL;
+         entry = readdir(directory)) {
+        char path[512];
+        snprintf(path, sizeof(path), "%s/%.255s", cell->nodes[index].data_dir, entry->d_name);
+        if (entry->d_name[0] != '.') {
+            unlink(path);
+        }
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+}
+
 void cell_end(struct cell *cell)
 {
     for (uint32_t i = 0; i < cell->count; i++) {
         cell_stop(cell, i);
-        const char *const files[] = {"lock", "words.0", "words.1", "extra"};
-        for (uint32_t f = 0; f < sizeof(files) / sizeof(files[0]); f++) {
-            char path[200];
-            snprintf(path, sizeof(path), "%s/%s", cell->nodes[i].data_dir, files[f]);
-            unlink(path);
-        }
+        cell_wipe(cell, i);
         rmdir(cell->nodes[i].data_dir);
         pthread_mutex_destroy(&cell->nodes[i].mutex);
     }

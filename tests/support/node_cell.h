@@ -48,6 +48,9 @@ void cell_start_refused(struct cell *cell, uint32_t index, int error);
 
 void cell_stop(struct cell *cell, uint32_t index);
 
+/* Remove every file of a stopped node's data directory. */
+void cell_wipe(struct cell *cell, uint32_t index);
+
 /* Stop all, remove all. */
 void cell_end(struct cell *cell);
 

@@ -1,0 +1,548 @@
+/* Appliers: threads that execute what is committed, each for the groups that hash to it.
+ *
+ * The loop leaves committed entries in the group's queue, with a reference each, and the group in
+ * its thread's ready list. The thread takes the whole queue, executes entry by entry
+ * (paxos/log_applier.h), answers barriers between two executions, and tells the loop how far it is,
+ * once for whatever it did meanwhile. So a slow machine costs its group time and the loop nothing.
+ *
+ * A queue that is full is no longer filled: what follows is only counted (`told`) and read back
+ * from the store when the queue is empty; so a machine that stands still costs no memory. Recovery
+ * is the same: everything below `told` is in the store. An entry may be read back once the write
+ * that holds it is in the store's index (`safe_write`); an older one of the slot may be another
+ * value.
+ *
+ * A machine that asks for a retry gets the same slot again after 1 ms, doubling to 1 s, and nothing
+ * after it before; other groups of the thread go on meanwhile. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "node/node_groups.h"
+#include "os/clock.h"
+
+/* Entries of one group in one go, so that groups of a thread take turns. */
+#define ENTRIES_AT_ONCE 512U
+
+/* Until the store is looked at again. */
+#define STORE_NS (5 * TN_MILLISECOND)
+
+static _Thread_local const struct tn__groups *this_applier;
+
+bool tn__on_applier(const struct tn__groups *groups)
+{
+    return this_applier == groups;
+}
+
+/* ---- The list of groups with work; under the mutex ------------------------------------------- */
+
+static void make_ready(struct tn_group *group)
+{
+    struct tn__applier *applier = group->applier;
+    if (group->apply.ready || group->apply.busy || group->apply.stopped) {
+        return; /* one that is busy looks again when it is done */
+    }
+    group->apply.ready = true;
+    group->ready_next = NULL;
+    if (applier->ready_last != NULL) {
+        applier->ready_last->ready_next = group;
+    } else {
+        applier->ready_first = group;
+    }
+    applier->ready_last = group;
+    if (applier->idle) {
+        applier->idle = false;
+        pthread_cond_signal(&applier->wanted);
+    }
+}
+
+static struct tn_group *take_ready(struct tn__applier *applier)
+{
+    struct tn_group *group = applier->ready_first;
+    if (group != NULL) {
+        applier->ready_first = group->ready_next;
+        if (applier->ready_first == NULL) {
+            applier->ready_last = NULL;
+        }
+        group->apply.ready = false;
+    }
+    return group;
+}
+
+static void unready(struct tn_group *group)
+{
+    struct tn__applier *applier = group->applier;
+    struct tn_group *before = NULL;
+    struct tn_group *at = applier->ready_first;
+    while (at != NULL && at != group) {
+        before = at;
+        at = at->ready_next;
+    }
+    if (at == NULL) {
+        return;
+    }
+    if (before != NULL) {
+        before->ready_next = group->ready_next;
+    } else {
+        applier->ready_first = group->ready_next;
+    }
+    if (applier->ready_last == group) {
+        applier->ready_last = before;
+    }
+    group->apply.ready = false;
+}
+
+/* ---- From the loop --------------------------------------------------------------------------- */
+
+/* References for what is queued, a run of one block at a time. */
+static void retain_all(const struct tn_log_entry *entries, uint32_t count)
+{
+    struct tn__block *block = NULL;
+    uint32_t run = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t handle = entries[i].value.handle;
+        struct tn__block *next = handle == 0 ? NULL : tn__block_of(handle);
+        if (next == block) {
+            run += 1;
+            continue;
+        }
+        if (block != NULL) {
+            tn__block_retain(block, run);
+        }
+        block = next;
+        run = 1;
+    }
+    if (block != NULL) {
+        tn__block_retain(block, run);
+    }
+}
+
+static bool queue_grow(struct tn__apply *apply, uint32_t count)
+{
+    if (apply->queue_count + count <= apply->queue_capacity) {
+        return true;
+    }
+    uint32_t capacity = apply->queue_capacity == 0 ? 64 : apply->queue_capacity;
+    while (capacity < apply->queue_count + count) {
+        capacity *= 2;
+    }
+    struct tn_log_entry *grown = realloc(apply->queue, capacity * sizeof(*grown));
+    if (grown == NULL) {
+        return false;
+    }
+    apply->queue = grown;
+    apply->queue_capacity = capacity;
+    return true;
+}
+
+void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count)
+{
+    struct tn__apply *apply = &group->apply;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += entries[i].value.bytes;
+    }
+    pthread_mutex_lock(&group->applier->mutex);
+    tn_assert(entries[0].slot == apply->told + 1); /* P8 */
+    bool room = apply->queue_count + count <= TN_APPLY_ENTRIES_MAX &&
+                (apply->queue_count == 0 || apply->queue_bytes + bytes <= TN_APPLY_BYTES_MAX);
+    if (!apply->from_store && room && queue_grow(apply, count)) {
+        retain_all(entries, count);
+        memcpy(apply->queue + apply->queue_count, entries, count * sizeof(*entries));
+        apply->queue_count += count;
+        apply->queue_bytes += bytes;
+    } else {
+        apply->from_store = true;
+        apply->safe_write = group->appended;
+    }
+    apply->told = entries[count - 1].slot;
+    if (apply->wake_at == 0) {
+        make_ready(group);
+    }
+    pthread_mutex_unlock(&group->applier->mutex);
+}
+
+void tn__apply_read(struct tn_group *group, struct tn__read *read)
+{
+    pthread_mutex_lock(&group->applier->mutex);
+    read->next = group->apply.reads;
+    group->apply.reads = read;
+    make_ready(group);
+    pthread_mutex_unlock(&group->applier->mutex);
+}
+
+void tn__apply_wake(struct tn_group *group)
+{
+    pthread_mutex_lock(&group->applier->mutex);
+    if (group->apply.awaits_store) {
+        group->apply.awaits_store = false;
+        group->apply.wake_at = 0;
+        make_ready(group);
+    }
+    pthread_mutex_unlock(&group->applier->mutex);
+}
+
+/* ---- Executing ------------------------------------------------------------------------------- */
+
+static void tell_loop(struct tn_group *group)
+{
+    if (!atomic_exchange(&group->applied_left, true)) {
+        (void)tn__groups_leave(group->groups, &group->applied, &group->applied);
+    }
+}
+
+static void stall(struct tn_group *group, tn_time delay_min, tn_time delay_max)
+{
+    struct tn__apply *apply = &group->apply;
+    apply->delay = apply->delay == 0 ? delay_min : 2 * apply->delay;
+    apply->delay = apply->delay > delay_max ? delay_max : apply->delay;
+    apply->retry_at = tn__clock_now() + apply->delay;
+}
+
+/* False: not now. */
+static bool execute(struct tn_group *group, const struct tn_log_entry *entry, const void *bytes)
+{
+    struct tn__apply *apply = &group->apply;
+    enum tn__log_applied applied = tn__log_applier_execute(apply->machines, entry, bytes);
+    if (applied == TN__LOG_APPLIED) {
+        atomic_store(&group->executed, entry->slot);
+        if (apply->told_stall) {
+            apply->told_stall = false;
+            atomic_store(&group->stalled, 0);
+        }
+        apply->delay = 0;
+        return true;
+    }
+    pthread_mutex_lock(&group->table_of_calls.mutex);
+    group->table_of_calls.executing = 0; /* its caller may give up between two tries */
+    pthread_mutex_unlock(&group->table_of_calls.mutex);
+    atomic_fetch_add(&group->retries, 1);
+    apply->told_stall = true;
+    atomic_store(&group->stalled, 1);
+    stall(group, TN_RETRY_NS_MIN, TN_RETRY_NS_MAX);
+    return false;
+}
+
+static void execute_taken(struct tn_group *group, uint32_t limit)
+{
+    struct tn__apply *apply = &group->apply;
+    for (uint32_t i = 0; i < limit && apply->taken_next < apply->taken_count; i++) {
+        const struct tn_log_entry *entry = &apply->taken[apply->taken_next];
+        uint64_t handle = entry->value.handle;
+        const void *bytes = handle == 0 ? NULL : tn__payload_bytes(handle);
+        if (!execute(group, entry, bytes)) {
+            return;
+        }
+        if (handle != 0) {
+            tn__block_release(tn__block_of(handle));
+        }
+        apply->taken_next += 1;
+    }
+}
+
+static void execute_stored(struct tn_group *group, uint64_t told, uint32_t limit)
+{
+    struct tn__groups *groups = group->groups;
+    uint64_t slot = tn__log_applier_slot(group->apply.machines) + 1;
+    for (uint32_t i = 0; i < limit && slot <= told; i++, slot++) {
+        const struct tn_log_entry *entry = NULL;
+        const void *bytes = NULL;
+        int error = tn__store_entry(&groups->store, group->applier->cursor, group->id, slot, &entry,
+                                    &bytes);
+        if (error != 0) {
+            if (group->apply.delay == 0) {
+                tn__node_log(group->node, TN_LOG_ERROR,
+                             "group %u: slot %llu is committed, but cannot be read back: %s; its "
+                             "machines stand still",
+                             group->id, (unsigned long long)slot, tn_strerror(error));
+            }
+            atomic_store(&group->stalled, 1);
+            group->apply.told_stall = true;
+            stall(group, TN_SECOND, TN_SECOND);
+            return;
+        }
+        if (!execute(group, entry, bytes)) {
+            return;
+        }
+    }
+}
+
+/* Answer the barriers whose slot is executed, and those whose time is over. */
+static void answer_reads(struct tn_group *group, struct tn__read *reads)
+{
+    uint64_t executed = atomic_load(&group->executed);
+    tn_time now = tn__clock_now();
+    struct tn__read *left = NULL;
+    while (reads != NULL) {
+        struct tn__read *read = reads;
+        reads = read->next;
+        if (read->slot <= executed) {
+            tn__read_end(read, TN_OK, executed, read->kind == TN_READ_STALE ? read->age_ns : 0);
+        } else if (read->deadline <= now) {
+            tn__read_end(read, TN_ERROR_TIMEOUT, executed, TN_TIME_NEVER);
+        } else {
+            read->next = left;
+            left = read;
+        }
+    }
+    if (left == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&group->applier->mutex);
+    struct tn__read *last = left;
+    tn_time *due = &group->applier->due;
+    *due = last->deadline < *due ? last->deadline : *due;
+    while (last->next != NULL) {
+        last = last->next;
+        *due = last->deadline < *due ? last->deadline : *due;
+    }
+    last->next = group->apply.reads;
+    group->apply.reads = left;
+    pthread_mutex_unlock(&group->applier->mutex);
+}
+
+/* Under the mutex. */
+static void wait_until(struct tn_group *group, tn_time when)
+{
+    struct tn__applier *applier = group->applier;
+    group->apply.wake_at = when;
+    applier->due = when < applier->due ? when : applier->due;
+}
+
+/* What there is to do next; under the mutex. */
+struct work {
+    uint64_t told;
+    bool stored; /* read back what is missing up to `told` */
+    bool now;    /* not waiting for a retry */
+    struct tn__read *reads;
+};
+
+static struct work look(struct tn_group *group)
+{
+    struct tn__apply *apply = &group->apply;
+    struct work work = {.told = apply->told, .reads = apply->reads};
+    apply->reads = NULL;
+    work.now = apply->wake_at == 0 || apply->wake_at <= tn__clock_now();
+    if (!work.now) {
+        return work;
+    }
+    apply->wake_at = 0;
+    apply->awaits_store = false;
+    apply->retry_at = 0;
+    if (apply->taken_next == apply->taken_count && apply->queue_count > 0) {
+        struct tn_log_entry *entries = apply->taken;
+        uint32_t capacity = apply->taken_capacity;
+        apply->taken = apply->queue;
+        apply->taken_count = apply->queue_count;
+        apply->taken_capacity = apply->queue_capacity;
+        apply->taken_next = 0;
+        apply->queue = entries;
+        apply->queue_count = 0;
+        apply->queue_capacity = capacity;
+        apply->queue_bytes = 0;
+    }
+    if (apply->taken_next == apply->taken_count && apply->from_store) {
+        work.stored = tn__log_applier_slot(apply->machines) < apply->told;
+        if (!work.stored) {
+            apply->from_store = false; /* caught up: the queue is filled again */
+        } else if (atomic_load(&group->indexed) < apply->safe_write) {
+            work.stored = false;
+            apply->awaits_store = true;
+            wait_until(group, tn__clock_now() + STORE_NS);
+        }
+    }
+    return work;
+}
+
+/* Something is left that could go on at once; under the mutex. */
+static bool has_more(const struct tn_group *group)
+{
+    const struct tn__apply *apply = &group->apply;
+    return apply->wake_at == 0 &&
+           (apply->taken_next < apply->taken_count || apply->queue_count > 0 || apply->from_store);
+}
+
+static void run_group(struct tn__applier *applier, struct tn_group *group)
+{
+    struct work work = look(group);
+    group->apply.busy = true;
+    pthread_mutex_unlock(&applier->mutex);
+    uint64_t before = atomic_load(&group->executed);
+    if (work.now && work.stored) {
+        execute_stored(group, work.told, ENTRIES_AT_ONCE);
+    } else if (work.now) {
+        execute_taken(group, ENTRIES_AT_ONCE);
+    }
+    if (work.reads != NULL) {
+        answer_reads(group, work.reads);
+    }
+    if (atomic_load(&group->executed) != before) {
+        tell_loop(group);
+    }
+    pthread_mutex_lock(&applier->mutex);
+    group->apply.busy = false;
+    if (group->apply.retry_at != 0) {
+        wait_until(group, group->apply.retry_at);
+    }
+    if (group->apply.stopped) {
+        pthread_cond_broadcast(&applier->calm);
+    } else if (has_more(group)) {
+        make_ready(group);
+    }
+}
+
+/* ---- The thread ------------------------------------------------------------------------------ */
+
+/* Groups that wait, or have a barrier whose time is over, become ready; the next such time is
+ * noted. */
+static void look_at_waiting(struct tn__applier *applier)
+{
+    tn_time now = tn__clock_now();
+    if (applier->due > now) {
+        return;
+    }
+    applier->due = TN_TIME_NEVER;
+    for (struct tn_group *group = applier->members; group != NULL; group = group->applier_next) {
+        tn_time due = group->apply.wake_at == 0 ? TN_TIME_NEVER : group->apply.wake_at;
+        for (const struct tn__read *read = group->apply.reads; read != NULL; read = read->next) {
+            due = read->deadline < due ? read->deadline : due;
+        }
+        if (due <= now) {
+            make_ready(group);
+        } else if (due < applier->due) {
+            applier->due = due;
+        }
+    }
+}
+
+static void sleep_until(struct tn__applier *applier, tn_time due)
+{
+    if (due == TN_TIME_NEVER) {
+        pthread_cond_wait(&applier->wanted, &applier->mutex);
+        return;
+    }
+    tn_time now = tn__clock_now();
+    tn_time wait = due > now ? due - now : 0;
+    wait = wait > TN_SECOND ? TN_SECOND : wait;
+    tn_time end = tn__clock_awake() + wait;
+    struct timespec when = {
+        .tv_sec = (time_t)(end / TN_SECOND),
+        .tv_nsec = (long)(end % TN_SECOND),
+    };
+    (void)pthread_cond_timedwait(&applier->wanted, &applier->mutex, &when);
+}
+
+static void *run_applier(void *argument)
+{
+    struct tn__applier *applier = argument;
+    this_applier = applier->groups;
+    pthread_mutex_lock(&applier->mutex);
+    while (!applier->stop) {
+        struct tn_group *group = take_ready(applier);
+        if (group != NULL) {
+            run_group(applier, group);
+            continue;
+        }
+        look_at_waiting(applier);
+        if (applier->ready_first == NULL) {
+            applier->idle = true;
+            sleep_until(applier, applier->due);
+            applier->idle = false;
+        }
+    }
+    pthread_mutex_unlock(&applier->mutex);
+    return NULL;
+}
+
+static int start(struct tn__groups *groups, struct tn__applier *applier)
+{
+    applier->groups = groups;
+    applier->due = TN_TIME_NEVER;
+    applier->cursor = calloc(1, sizeof(*applier->cursor));
+    pthread_condattr_t attributes;
+    if (applier->cursor == NULL || pthread_condattr_init(&attributes) != 0) {
+        free(applier->cursor);
+        return TN_ERROR_NO_MEMORY;
+    }
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&applier->mutex, NULL); /* these do not fail on Linux */
+    pthread_cond_init(&applier->wanted, &attributes);
+    pthread_cond_init(&applier->calm, NULL);
+    pthread_condattr_destroy(&attributes);
+    if (pthread_create(&applier->thread, NULL, run_applier, applier) != 0) {
+        pthread_cond_destroy(&applier->wanted);
+        pthread_cond_destroy(&applier->calm);
+        pthread_mutex_destroy(&applier->mutex);
+        free(applier->cursor);
+        return TN_ERROR_NO_MEMORY;
+    }
+    applier->running = true;
+    return 0;
+}
+
+int tn__appliers_start(struct tn__groups *groups, uint32_t count)
+{
+    tn_assert(count >= 1 && count <= TN_APPLIERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        int error = start(groups, &groups->appliers[i]);
+        if (error != 0) {
+            return error;
+        }
+        groups->appliers_count += 1;
+    }
+    return 0;
+}
+
+void tn__appliers_stop(struct tn__groups *groups)
+{
+    for (uint32_t i = 0; i < groups->appliers_count; i++) {
+        struct tn__applier *applier = &groups->appliers[i];
+        pthread_mutex_lock(&applier->mutex);
+        applier->stop = true;
+        pthread_cond_signal(&applier->wanted);
+        pthread_mutex_unlock(&applier->mutex);
+    }
+    for (uint32_t i = 0; i < groups->appliers_count; i++) {
+        struct tn__applier *applier = &groups->appliers[i];
+        if (applier->running) {
+            pthread_join(applier->thread, NULL);
+            applier->running = false;
+            tn__store_cursor_free(applier->cursor);
+        }
+    }
+}
+
+/* ---- Groups come and go ---------------------------------------------------------------------- */
+
+void tn__apply_begin(struct tn_group *group)
+{
+    struct tn__applier *applier = group->applier;
+    pthread_mutex_lock(&applier->mutex);
+    group->applier_next = applier->members;
+    applier->members = group;
+    if (group->apply.from_store) {
+        make_ready(group);
+    }
+    pthread_mutex_unlock(&applier->mutex);
+}
+
+void tn__apply_end(struct tn_group *group)
+{
+    struct tn__applier *applier = group->applier;
+    pthread_mutex_lock(&applier->mutex);
+    group->apply.stopped = true;
+    while (group->apply.busy && applier->running) {
+        pthread_cond_wait(&applier->calm, &applier->mutex);
+    }
+    unready(group);
+    struct tn_group **link = &applier->members;
+    while (*link != NULL && *link != group) {
+        link = &(*link)->applier_next;
+    }
+    if (*link != NULL) {
+        *link = group->applier_next;
+    }
+    pthread_mutex_unlock(&applier->mutex);
+}

@@ -1,0 +1,499 @@
+/* The runtime of groups, shared by the files of this folder that make it up; the rest of the node
+ * sees the functions at the end (docs/runtime.md, "Groups").
+ *
+ *   node_groups.c         the runtime as a whole: made with the first group, stopped with the node;
+ *                         what other threads ask of the loop
+ *   node_group.c          one group: open, close, status
+ *   node_group_calls.c    proposals from propose to their outcome (N4)
+ *   node_group_table.c    proposals under way, by number
+ *   node_group_propose.c  the side of the callers: propose, cancel, wait
+ *   node_group_read.c     barriers (Reads 3)
+ *   node_group_world.c    the driver's world: records, messages, commits; frames in and out
+ *   node_group_lease.c    tenures and hints for leased groups (N1)
+ *   node_applier.c        threads that execute what is committed
+ *   node_store.c          the write-ahead log: recovery, and the thread that writes
+ *   node_store_read.c     the thread that reads it for peers that lag (C2)
+ *   node_payload.c        bytes behind handles
+ *
+ * Threads. A group's machine, driver and connections belong to the loop. Other threads leave `ops`
+ * in one list without a lock and wake the loop once; the loop takes the whole list each time. The
+ * table of calls has a mutex, as the loop and the applier share it: whoever takes a call out of it
+ * ends it, so each ends exactly once (inv. calls 1). */
+#ifndef TN_NODE_GROUPS_H
+#define TN_NODE_GROUPS_H
+
+#include "node/node_internal.h"
+
+#include <tenure/group.h>
+
+#include "node/node_payload.h"
+#include "paxos/log_applier.h"
+#include "paxos/log_driver.h"
+#include "store/wal.h"
+#include "wire/log_codec.h"
+
+/* ---- What other threads leave for the loop --------------------------------------------------- */
+
+enum tn__op_kind {
+    TN_OP_PROPOSE = 1, /* a call's `submit` */
+    TN_OP_CANCEL,      /* a call's `cancel` */
+    TN_OP_READ,        /* a read */
+    TN_OP_APPLIED,     /* a group has executed more */
+    TN_OP_WRITTEN,     /* the writer is done with a batch, or waits for space */
+    TN_OP_LOADED,      /* entries for a peer */
+};
+
+struct tn__op {
+    struct tn__op *next;
+    uint32_t kind; /* enum tn__op_kind */
+};
+
+/* ---- Proposals ------------------------------------------------------------------------------- */
+
+enum tn__call_state {
+    TN_CALL_WAITING = 0, /* not given to the machine */
+    TN_CALL_GIVEN,       /* the machine has it: waiting, forwarded or proposed */
+    TN_CALL_ASSIGNED,    /* it stands in `slot` */
+};
+
+/* A call, its envelope and its value: one block. */
+struct tn_proposal {
+    struct tn__block block; /* the call has one reference, and so has who was given the handle */
+    struct tn__op submit;
+    struct tn__op cancel;
+    _Atomic bool cancelled; /* `cancel` was left for the loop */
+    _Atomic bool ended;     /* the group may be gone */
+    struct tn__groups *groups;
+    struct tn_group *group;
+    struct tn_proposal *table_next; /* under the table's mutex */
+    struct tn__call_list *list;     /* loop: `gathered` or `parked`, if it is in one */
+    struct tn_proposal *list_next;
+    struct tn_proposal *list_previous;
+    tn_propose_callback done;
+    void *data;
+    void *context;
+    tn_time deadline;
+    uint64_t number;
+    uint64_t slot; /* ASSIGNED */
+    struct tn__log_envelope envelope;
+    uint32_t value_bytes;
+    uint32_t value_digest; /* of the value alone, if `digested` */
+    bool digested;
+    bool again;     /* it was put into more than one slot, or lost on its way: never "not chosen" */
+    uint8_t state;  /* enum tn__call_state */
+    int32_t ending; /* while it is being cancelled: how it ends if nothing was proposed */
+    uint64_t distance; /* the payload's lead */
+    uint8_t payload[]; /* envelope and value */
+};
+
+_Static_assert(offsetof(struct tn_proposal, payload) ==
+                   offsetof(struct tn_proposal, distance) + TN_PAYLOAD_LEAD_BYTES,
+               "the lead stands right before the payload");
+
+/* Ring lists of calls on the loop. */
+struct tn__call_list {
+    struct tn_proposal *first;
+    struct tn_proposal *last;
+    uint32_t count;
+    uint64_t bytes;
+};
+
+/* Calls by number. */
+struct tn__call_table {
+    pthread_mutex_t mutex;
+    struct tn_proposal **buckets;
+    uint32_t buckets_count; /* a power of two */
+    uint32_t count;
+    uint64_t executing; /* the number that the applier shows to a machine now; 0: none */
+};
+
+/* ---- Reads ----------------------------------------------------------------------------------- */
+
+struct tn__read {
+    struct tn__op op;
+    struct tn__read *next;
+    struct tn_group *group;
+    enum tn_read_kind kind;
+    tn_read_callback done;
+    void *data;
+    tn_time deadline;
+    tn_time again_at; /* the round failed: another one begins then; 0: one is under way */
+    uint64_t number;
+    uint64_t slot;  /* may be answered once that is executed */
+    tn_time age_ns; /* STALE */
+    int32_t error;
+};
+
+/* ---- Appliers -------------------------------------------------------------------------------- */
+
+/* What the loop gives to a group's applier; under the thread's mutex but for the last part. */
+struct tn__apply {
+    struct tn_log_entry *queue; /* committed, in slot order; each has a reference */
+    uint32_t queue_count;
+    uint32_t queue_capacity;
+    uint64_t queue_bytes;
+    uint64_t told;       /* every slot up to here is committed */
+    uint64_t safe_write; /* from the store only once this write is in it */
+    bool from_store;     /* the queue was full: what follows it is read back from the store */
+    bool ready;          /* in the thread's list */
+    bool busy;           /* being executed now */
+    bool stopped;
+    bool awaits_store;      /* for what it needs next: it is not indexed yet */
+    tn_time wake_at;        /* a retry was asked for, or the store is awaited; 0: no */
+    struct tn__read *reads; /* may be answered when their slot is executed */
+
+    struct tn__log_applier *machines; /* the thread's alone, from here on */
+    struct tn_log_entry *taken;
+    uint32_t taken_count;
+    uint32_t taken_next;
+    uint32_t taken_capacity;
+    tn_time delay;
+    tn_time retry_at; /* 0: not asked for */
+    bool told_stall;
+};
+
+struct tn__applier {
+    struct tn__groups *groups;
+    pthread_t thread;
+    bool running;
+    bool stop;
+    bool idle;
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted;
+    pthread_cond_t calm; /* a group is not busy any more */
+    struct tn_group *ready_first;
+    struct tn_group *ready_last;
+    struct tn_group *members; /* every group of this thread */
+    tn_time due;              /* no group that waits is due before */
+    struct tn__store_cursor *cursor;
+};
+
+/* Threads that execute, at most. */
+#define TN_APPLIERS_MAX 64U
+
+/* Committed entries in memory that wait for one group's machines; beyond them they are read back
+ * from the store. */
+#define TN_APPLY_ENTRIES_MAX 16384U
+#define TN_APPLY_BYTES_MAX (64ULL << 20)
+
+/* Between two executions of a slot that asked for a retry. */
+#define TN_RETRY_NS_MIN TN_MILLISECOND
+#define TN_RETRY_NS_MAX TN_SECOND
+
+int tn__appliers_start(struct tn__groups *groups, uint32_t count);
+void tn__appliers_stop(struct tn__groups *groups);
+bool tn__on_applier(const struct tn__groups *groups);
+void tn__apply_begin(struct tn_group *group);
+/* No execution of the group runs any more, or will [not an applier]. */
+void tn__apply_end(struct tn_group *group);
+void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count);
+void tn__apply_read(struct tn_group *group, struct tn__read *read);
+/* More is in the store: groups that wait for it may go on. */
+void tn__apply_wake(struct tn_group *group);
+
+/* ---- The store ------------------------------------------------------------------------------- */
+
+/* What recovery found of one group, and how it was left when it was closed. */
+struct tn__store_found {
+    struct tn_log_recovered recovered;
+    uint64_t highest; /* the highest slot accepted */
+};
+
+/* One batch: the records of one turn. */
+struct tn__store_batch {
+    struct tn__wal_batch *wal;
+    uint32_t groups_count;
+    uint32_t groups[TN_GROUPS_MAX]; /* ids */
+    uint64_t writes[TN_GROUPS_MAX]; /* the last write of each */
+};
+
+struct tn__store {
+    struct tn__groups *groups;
+    struct tn__wal *wal;
+    pthread_mutex_t index;          /* of the log's index */
+    bool threads_made;              /* mutexes and condition */
+    struct tn__store_found **found; /* by group id */
+    struct tn__wal_report report;
+
+    /* The writer. Loop: gathering, writing, lost, failed, full, places. */
+    uint16_t *places; /* by group id: 1 more than its place in the gathering batch */
+    struct tn__store_batch batches[2];
+    uint32_t gathering; /* which of the two */
+    bool writing;       /* the other one is being written */
+    bool lost;          /* no memory for a record */
+    bool failed;
+    bool full;
+    _Atomic bool heal; /* W3: nothing is missing any more */
+    pthread_t writer;
+    bool writer_running;
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted;
+    bool stop;     /* from here on under the mutex */
+    bool given;    /* the batch that does not gather is to be written */
+    bool finished; /* it has been, with `error`; or `waits`: no space, tried again */
+    bool waits;
+    int error;
+    bool op_left; /* `op` is on its way to the loop */
+    struct tn__op op;
+};
+
+/* Open the log of the node's directory, recover it, start the threads [not loop]. */
+int tn__store_open(struct tn__groups *groups, char *why, size_t why_size);
+void tn__store_close(struct tn__store *store);
+struct tn__store_found *tn__store_found(struct tn__store *store, uint32_t group);
+void tn__store_append(struct tn__store *store, const struct tn_log_record *record,
+                      const struct tn_log_entry *entries);
+void tn__store_turn_end(struct tn__store *store);
+void tn__store_told(struct tn__store *store);
+
+/* A reader's place: the record last read. */
+struct tn__store_cursor {
+    uint8_t *buffer;
+    size_t capacity;
+    bool loaded;
+    uint32_t entries_count;
+    struct tn__wal_position position;
+    struct tn_log_record record;
+    struct tn_log_entry entries[TN_LOG_RUN_MAX];
+    const void *bytes[TN_LOG_RUN_MAX];
+};
+
+/* The newest durable entry of a slot; it and its bytes are valid until the next call [any]. Errors:
+ * TN_ERROR_NOT_FOUND, TN_ERROR_IO, TN_ERROR_DAMAGED, TN_ERROR_NO_MEMORY. */
+int tn__store_entry(struct tn__store *store, struct tn__store_cursor *cursor, uint32_t group,
+                    uint64_t slot, const struct tn_log_entry **entry, const void **bytes);
+void tn__store_cursor_free(struct tn__store_cursor *cursor);
+
+/* C2: at most so much is read for peers that lag in a second. */
+#define TN_LOADS_BYTES_PER_SECOND (256ULL << 20)
+#define TN_LOADS_MAX 1024U
+#define TN_LOAD_BYTES_MAX (1U << 20)
+
+struct tn__load {
+    uint32_t group;
+    uint32_t to; /* a member's index */
+    uint64_t slot;
+    uint64_t slot_end;
+};
+
+struct tn__loads {
+    struct tn__groups *groups;
+    pthread_t thread;
+    bool running;
+    bool stop;
+    pthread_mutex_t mutex;
+    pthread_cond_t wanted;
+    struct tn__load queue[TN_LOADS_MAX]; /* a ring */
+    uint32_t first;
+    uint32_t count;
+    uint64_t dropped;
+    struct tn__store_cursor *cursor;
+};
+
+/* Entries for a peer, on their way to the loop: one block. */
+struct tn__loaded {
+    struct tn__op op;
+    struct tn__load load;
+    struct tn__block *block;
+    uint32_t entries_count;
+    struct tn_log_entry entries[TN_LOG_RUN_MAX];
+};
+
+int tn__loads_start(struct tn__groups *groups);
+void tn__loads_stop(struct tn__groups *groups);
+void tn__loads_ask(struct tn__groups *groups, uint32_t group, const struct tn_log_load *load);
+
+/* ---- Groups ---------------------------------------------------------------------------------- */
+
+struct tn_group {
+    struct tn_node *node;
+    struct tn__groups *groups;
+    struct tn_group *next; /* loop: in groups->first */
+    uint32_t id;
+    uint32_t mode;
+    uint32_t priority;
+    int32_t table; /* LEASED: of the lease */
+    uint32_t calls_max;
+    uint64_t calls_bytes_max;
+    uint64_t value_bytes_max;
+    uint64_t tail_slots; /* kept for peers when the log is truncated */
+    struct tn_state_machine machines[TN_MACHINES_MAX];
+    uint32_t machines_count;
+    uint32_t batch_count;
+    uint64_t batch_bytes;
+    tn_time batch_delay_ns;
+    void (*on_notice)(struct tn_group *group, const struct tn_log_notice *notice, void *data);
+    void *data;
+
+    /* [any] */
+    _Atomic bool closed; /* takes no more */
+    _Atomic uint32_t calls_count;
+    _Atomic uint64_t calls_bytes;
+    _Atomic uint32_t reads_count;
+    _Atomic uint64_t executed;
+    _Atomic uint32_t stalled;
+    _Atomic uint64_t retries;
+    _Atomic uint64_t unknowns;
+    _Atomic uint64_t once_ids;
+    _Atomic uint64_t indexed; /* every write up to here is in the store's index */
+    _Atomic bool applied_left;
+    struct tn__op applied; /* on its way to the loop while `applied_left` */
+    struct tn__call_table table_of_calls;
+
+    /* Loop. */
+    struct tn_log *log;
+    void *log_memory;
+    size_t log_bytes;
+    bool here; /* known to the driver */
+    struct tn__block held;
+    uint64_t next_number;
+    uint64_t next_read;
+    uint64_t appended; /* the newest write asked for */
+    uint64_t applied_told;
+    struct tn__call_list gathered; /* to be given: now, or when there are enough (N5) */
+    tn_time gathered_at;
+    struct tn__call_list parked; /* refused for want of a leader: given again at parked_until */
+    tn_time parked_until;
+    bool dirty; /* in groups->dirty */
+    struct tn_group *dirty_next;
+    tn_time calls_deadline; /* no call ends before */
+    uint64_t assigned;      /* the highest slot that a call was put into */
+    uint64_t suspect;       /* leadership changed: until that slot is executed, a call's slot may
+                               turn out to hold another value; 0: no */
+    bool wants_lease;
+    bool follow;            /* the lease is to be released, or wanted again */
+    struct tn__read *reads; /* under way, the oldest first */
+    struct tn__read *reads_last;
+    tn_time fresh_at; /* Reads 4: when `fresh_age` was true of what is executed; 0: never */
+    tn_time fresh_age;
+    struct tn_node_lease *lease;
+
+    /* The applier. */
+    struct tn__applier *applier;
+    struct tn_group *applier_next;
+    struct tn_group *ready_next;
+    struct tn__apply apply;
+};
+
+/* A frame of log messages being built for a member. */
+struct tn__groups_builder {
+    struct tn__buffer frame;
+    uint32_t count;
+};
+
+struct tn__groups_notice {
+    struct tn_group *group;
+    struct tn_log_notice notice;
+};
+
+struct tn__groups {
+    struct tn_node *node;
+    struct tn__log_driver *driver;
+    void *driver_memory;
+    size_t driver_bytes;
+    struct tn_group **by_id; /* TN_GROUP_ID_MAX + 1; loop */
+    struct tn_group *first;
+    struct tn_group *dirty;
+    uint32_t count;
+    bool stopped;
+    _Atomic(struct tn__op *) ops; /* newest first; &ops_closed: no more are taken */
+    uv_async_t wake;
+    bool wake_open;
+    struct tn__groups_builder builders[TN_MEMBERS_MAX][TN_CHANNELS_END];
+    struct tn_log_entry *entries; /* TN_LOG_RUN_MAX: one decoded message, or a run proposed */
+    const uint8_t **payloads;
+    struct tn_proposal *ended; /* calls that ended inside a step: told right after it */
+    struct tn__read *ended_reads;
+    struct tn__groups_notice *notices; /* for programs, told right after the step too */
+    uint32_t notices_count;
+    uint32_t notices_capacity;
+    tn_time due; /* no call or read of any group is due before */
+    tn_time timers_ran_at;
+    bool timers_more;
+    bool stepping;
+    struct tn__store store;
+    struct tn__loads loads;
+    struct tn__applier appliers[TN_APPLIERS_MAX];
+    uint32_t appliers_count;
+};
+
+/* Timers of logs may lag by this, so that those of a thousand idle groups share turns. */
+#define TN_GROUPS_SLACK_NS (5 * TN_MILLISECOND)
+
+/* How long a call waits before it is given again to a machine that knew no leader. */
+#define TN_PARKED_NS (20 * TN_MILLISECOND)
+
+/* Leave a chain of ops, the newest first: `newest` is linked down to `oldest` [any]. False: the
+ * loop takes no more. */
+bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest);
+
+/* Carry out what other threads have left. */
+void tn__groups_run_ops(struct tn__groups *groups);
+
+/* Step a group's machine; then tell what ended. */
+void tn__groups_step(struct tn__groups *groups, struct tn_group *group, struct tn_log_event *event);
+/* Entries that were gathered may be given; flushes now if it is time. */
+void tn__groups_mark_dirty(struct tn_group *group);
+/* Something of a group is due at `when`. */
+void tn__groups_due(struct tn__groups *groups, tn_time when);
+/* A program wants to hear of it, after the step. */
+void tn__groups_tell_notice(struct tn_group *group, const struct tn_log_notice *notice);
+/* Calls and reads that ended inside a step; notices; leases to be let go. */
+void tn__groups_tell_ended(struct tn__groups *groups);
+/* The loop knows the group no more. */
+void tn__groups_forget(struct tn__groups *groups, struct tn_group *group);
+struct tn_group *tn__groups_find(const struct tn__groups *groups, uint32_t id);
+extern const struct tn__log_driver_world tn__groups_world;
+void tn__groups_frames_flush(struct tn__groups *groups);
+void tn__groups_loaded(struct tn__groups *groups, struct tn__loaded *loaded);
+void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch *batch);
+void tn__groups_failed(struct tn__groups *groups);
+void tn__groups_full(struct tn__groups *groups, bool full);
+
+/* The table of calls. */
+int tn__calls_table_init(struct tn__call_table *table);
+void tn__calls_table_free(struct tn__call_table *table);
+/* Under the mutex. */
+bool tn__calls_reserve(struct tn__call_table *table, uint32_t count);
+void tn__calls_insert(struct tn__call_table *table, struct tn_proposal *call);
+struct tn_proposal *tn__calls_find(const struct tn__call_table *table, uint64_t number);
+/* Whoever takes a call ends it; NULL: it has ended. The loop may not take one whose context a
+ * machine looks at (`patient`). */
+struct tn_proposal *tn__calls_take(struct tn__call_table *table, uint64_t number, bool patient);
+
+/* Calls, on the loop. */
+void tn__calls_submit(struct tn_group *group, struct tn_proposal *call);
+void tn__calls_flush(struct tn_group *group, tn_time now);
+void tn__calls_cancel(struct tn_proposal *call);
+void tn__calls_notice(struct tn_group *group, const struct tn_log_notice *notice);
+void tn__calls_timers(struct tn_group *group, tn_time now);
+tn_time tn__calls_deadline(const struct tn_group *group);
+void tn__calls_executed(struct tn_group *group);
+void tn__calls_end_all(struct tn_group *group);
+/* End a call that was taken out of the table, or never was in it [any]. */
+void tn__call_end(struct tn_proposal *call, const struct tn_proposal_result *result);
+/* What the applier asks and tells. */
+void tn__calls_answered(void *context, uint64_t number, uint64_t slot, enum tn__log_answer answer,
+                        const void *result, size_t result_bytes);
+void *tn__calls_context(void *context, uint64_t number);
+
+/* Reads, on the loop. */
+void tn__reads_submit(struct tn_group *group, struct tn__read *read);
+void tn__reads_notice(struct tn_group *group, const struct tn_log_notice *notice);
+void tn__reads_timers(struct tn_group *group, tn_time now);
+tn_time tn__reads_deadline(const struct tn_group *group);
+void tn__reads_end_all(struct tn_group *group);
+/* Reads 4: how old what is executed may be. */
+void tn__reads_refresh(struct tn_group *group);
+void tn__read_end(struct tn__read *read, int error, uint64_t slot, tn_time age_ns);
+
+/* The lease of a leased group; all on the loop. */
+int tn__group_lease_open(struct tn_group *group);
+void tn__group_lease_follow(struct tn_group *group);
+
+/* Groups as other files of the runtime see them. */
+void tn__group_free(struct tn_group *group);
+void tn__group_status(struct tn_group *group, struct tn_group_status *status);
+int tn__groups_open(struct tn_node *node, char *why, size_t why_size);
+
+#endif
