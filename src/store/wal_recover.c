@@ -179,7 +179,7 @@ static int write_first(struct tn__wal *wal, struct tn__wal_scan *scan, struct tn
         tn__wal_next_enter(wal);
         wal->current.at = at;
         wal->durable = wal->sequence;
-        wal->sealed = true; /* the header vouches for what is in it */
+        wal->sealed = false;
         tn_assert(scan->segments_count == 0 || wal->current.number >= scan->segments[0].number);
     }
     return error;
@@ -199,7 +199,11 @@ static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
     }
     wal->durable = scan->mark;
     wal->healed = scan->healed;
-    wal->segment_first = scan->segment_first > 0 ? scan->segment_first : number;
+    /* If even the first segment is rewritten as a whole, no other is needed any more: its name may
+     * never have been durable. */
+    bool all_new = scan->segments_count == 0 || scan->segments[0].begins > scan->mark;
+    wal->segment_first =
+        scan->segment_first == 0 || (all_new && !scan->damaged) ? number : scan->segment_first;
     wal->oldest = scan->segments_count > 0 && scan->segments[0].number < wal->segment_first
                       ? scan->segments[0].number
                       : wal->segment_first;
@@ -270,7 +274,8 @@ static int remove_leftovers(struct tn__wal *wal)
     return error;
 }
 
-/* Give back what lies behind the last batch of each old segment: it is in the new one, or torn. */
+/* Give back what lies behind the last batch of each old segment: it is in the new one, or torn; and
+ * segments of which nothing is left. */
 static int cut_ends(struct tn__wal *wal, const struct tn__wal_scan *scan)
 {
     const struct tn__files *files = &wal->options.files;
@@ -278,11 +283,15 @@ static int cut_ends(struct tn__wal *wal, const struct tn__wal_scan *scan)
     for (uint64_t i = 0; i < scan->segments_count && error == TN_OK; i++) {
         const struct tn__wal_scan_segment *segment = &scan->segments[i];
         bool old = segment->number >= wal->segment_first && segment->number < wal->current.number;
+        char name[TN_WAL_NAME_BYTES];
+        tn__wal_name(name, segment->number, false);
+        if (old && segment->begins > scan->mark) {
+            error = files->operations->unlink(files->context, wal->options.directory, name);
+            continue;
+        }
         if (!old || segment->end == segment->bytes) {
             continue;
         }
-        char name[TN_WAL_NAME_BYTES];
-        tn__wal_name(name, segment->number, false);
         tn__file file;
         error = files->operations->open(files->context, wal->options.directory, name,
                                         TN_FILE_READ | TN_FILE_WRITE, &file);

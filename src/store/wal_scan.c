@@ -148,7 +148,8 @@ static int gap_of_segment(struct tn__wal_scan *scan, uint64_t number, const char
 static void gaps_end(struct tn__wal_scan *scan, uint64_t sequence)
 {
     for (uint64_t i = scan->gaps_count; i > 0 && scan->gaps[i - 1].last == UINT64_MAX; i--) {
-        scan->gaps[i - 1].last = sequence - 1;
+        struct tn__wal_gap *gap = &scan->gaps[i - 1];
+        gap->last = sequence > gap->sequence ? sequence - 1 : gap->sequence;
     }
 }
 
@@ -162,7 +163,7 @@ static void gaps_judge(struct tn__wal_scan *scan)
     for (uint64_t i = 0; i < scan->gaps_count; i++) {
         struct tn__wal_gap *gap = &scan->gaps[i];
         /* One write was under way at a time: two torn places are not both torn. */
-        bool vouched = scan->mark >= gap->sequence || (torn_places > 1 && gap->bytes > 0);
+        bool vouched = scan->vouched >= gap->sequence || (torn_places > 1 && gap->bytes > 0);
         gap->torn = gap->torn && !vouched;
         scan->bytes_cut += gap->torn ? gap->bytes : 0;
         bool needed = gap->segment >= scan->segment_first;
@@ -243,6 +244,7 @@ static int batch_take(struct tn__wal_scan *scan, const struct tn__wal_batch_head
     scan->sequence = head->sequence;
     scan->next = head->sequence + 1;
     scan->mark = head->mark > scan->mark ? head->mark : scan->mark;
+    scan->vouched = scan->mark > scan->vouched ? scan->mark : scan->vouched;
     scan->healed = head->healed > scan->healed ? head->healed : scan->healed;
     if (head->segment_first > scan->segment_first) {
         scan->segment_first = head->segment_first;
@@ -284,7 +286,7 @@ int tn__wal_scan_salvage(struct tn__wal_scan *scan, const struct tn__wal_batch_h
 /* ---- The pass ------------------------------------------------------------------------------ */
 
 /* One batch, or a bad spot; `*at` moves on. */
-static int segment_step(struct tn__wal_scan *scan, uint64_t index, uint64_t limit, uint64_t *at)
+static int segment_step(struct tn__wal_scan *scan, uint64_t index, uint64_t *at)
 {
     struct tn__wal_scan_segment *segment = &scan->segments[index];
     const uint8_t *bytes;
@@ -296,7 +298,7 @@ static int segment_step(struct tn__wal_scan *scan, uint64_t index, uint64_t limi
     struct tn__wal_place place = {segment->number, *at};
     bool known = tn__wal_batch_head_decode(bytes, scan->seed, place, segment->block_bytes, &head) &&
                  head.sequence >= scan->next && head.bytes <= segment->bytes - *at;
-    if (known && limit > 0 && head.sequence >= limit) {
+    if (known && segment->limit > 0 && head.sequence >= segment->limit) {
         *at = segment->bytes; /* W3: rewritten into the next segment */
         return TN_OK;
     }
@@ -308,15 +310,16 @@ static int segment_step(struct tn__wal_scan *scan, uint64_t index, uint64_t limi
             return batch_take(scan, &head, bytes);
         }
     }
-    return error != TN_OK ? error : tn__wal_scan_spot(scan, index, limit, at, known ? &head : NULL);
+    return error != TN_OK ? error : tn__wal_scan_spot(scan, index, at, known ? &head : NULL);
 }
 
 static int segment_walk(struct tn__wal_scan *scan, uint64_t index)
 {
     struct tn__wal_scan_segment *segment = &scan->segments[index];
     uint64_t before = index > 0 ? scan->segments[index - 1].number : segment->number - 1;
+    bool goes_on = scan->next > 0 && segment->begins == scan->next;
     int error = TN_OK;
-    if (segment->number != before + 1) {
+    if (segment->number != before + 1 && !goes_on) {
         error = gap_of_segment(scan, before + 1, "the file is missing");
         scan->next = 0;
     }
@@ -327,15 +330,14 @@ static int segment_walk(struct tn__wal_scan *scan, uint64_t index)
         error = segment_open(scan, segment);
     }
     scan->window.ahead_bytes = AHEAD_BYTES;
-    scan->mark = segment->batch_last > scan->mark ? segment->batch_last : scan->mark;
-    uint64_t limit = index + 1 < scan->segments_count ? scan->segments[index + 1].batch_first : 0;
+    scan->vouched = segment->batch_last > scan->vouched ? segment->batch_last : scan->vouched;
     uint64_t at = segment->block_bytes;
     segment->end = at < segment->bytes ? at : segment->bytes;
     if (error == TN_OK && segment->bytes > scan->window.file_bytes) {
         segment->bytes = scan->window.file_bytes;
     }
     while (error == TN_OK && at < segment->bytes && segment->bytes - at >= TN_WAL_BATCH_BYTES) {
-        error = segment_step(scan, index, limit, &at);
+        error = segment_step(scan, index, &at);
     }
     return error;
 }
@@ -351,12 +353,14 @@ static int row_judge(struct tn__wal_scan *scan)
         scan->segment_first =
             first > 0 && first < scan->segment_first ? first : scan->segment_first;
     }
-    if (last > 0 && scan->sequence == 0) {
+    /* Where the first segment begins no other one tells: something must stand there. */
+    if (last > 0 && scan->segments[0].end <= scan->segments[0].block_bytes) {
         error = gap_of_segment(scan, first, "it holds no batch at all");
     }
     /* Old segments are cut to what is in them, the last one never is. */
-    if (last > 0 && scan->segments[scan->segments_count - 1].bytes <
-                        scan->segments[scan->segments_count - 1].made_bytes) {
+    if (error == TN_OK && last > 0 &&
+        scan->segments[scan->segments_count - 1].bytes <
+            scan->segments[scan->segments_count - 1].made_bytes) {
         error = gap_of_segment(scan, last, "the file is shorter than it was made");
     }
     if (error == TN_OK && last < scan->segment_known) {
@@ -367,7 +371,7 @@ static int row_judge(struct tn__wal_scan *scan)
     if (error == TN_OK && first > scan->segment_first) {
         error = gap_of_segment(scan, scan->segment_first, "the file is missing");
         uint64_t begins = scan->segments[0].begins;
-        scan->gaps[scan->gaps_count - 1].last = begins > 0 ? begins - 1 : UINT64_MAX;
+        scan->gaps[scan->gaps_count - 1].last = begins > 1 ? begins - 1 : begins;
     }
     return error;
 }
@@ -385,7 +389,11 @@ int tn__wal_scan_run(struct tn__wal_scan *scan)
     }
     for (uint64_t i = scan->segments_count; i > 1; i--) {
         const struct tn__wal_scan_segment *later = &scan->segments[i - 1];
-        scan->segments[i - 2].later = later->later > later->vouched ? later->later : later->vouched;
+        struct tn__wal_scan_segment *segment = &scan->segments[i - 2];
+        bool lower =
+            later->batch_first > 0 && (later->limit == 0 || later->batch_first < later->limit);
+        segment->later = later->later > later->vouched ? later->later : later->vouched;
+        segment->limit = lower ? later->batch_first : later->limit;
     }
     for (uint64_t i = 0; i < scan->segments_count && error == TN_OK; i++) {
         error = segment_walk(scan, i);

@@ -9,11 +9,15 @@
  * A batch is written when all before it are synced, and says so by its mark. So a torn write can
  * only be the last one, and whatever vouches for what should be at a bad spot makes it damage, not
  * a tear (fault.D16): a mark at or above n; bytes after a damaged batch whose header is whole; a
- * segment made by recovery, which was synced before it had a name; a number in the row of segments
- * that is missing. A block that cannot be read is never taken for torn.
+ * segment made by recovery, which was synced before it had a name. A block that cannot be read is
+ * never taken for torn.
  *
- * Batches at or above the first one of a following segment made by recovery were rewritten into
+ * Batches at or above the first one of any later segment made by recovery were rewritten into
  * that one (W3): here they are passed over.
+ *
+ * A segment made by recovery vouches for its batches not being torn, but not for their being
+ * durable: the directory may not have been synced, and its name be only in the cache. A number
+ * missing in the row is no gap if the sequence goes on: such a segment was rewritten and is gone.
  *
  * A gap counts unless its segment is below the first one needed, or what it held was fetched from
  * peers since (healed). */
@@ -34,6 +38,7 @@ struct tn__wal_scan_segment {
     uint64_t begins;  /* the sequence it begins with; 0: not known, or nothing in it */
     uint64_t vouched; /* what its first blocks vouch for */
     uint64_t later;   /* what those of later segments vouch for */
+    uint64_t limit;   /* batches from here on are in later segments made by recovery; 0: none */
     uint32_t block_bytes;
     bool head_whole;
 };
@@ -86,7 +91,8 @@ struct tn__wal_scan {
     uint64_t records_count;
     uint64_t bytes_cut;
     uint64_t sequence; /* of the last whole batch; 0: none */
-    uint64_t mark;
+    uint64_t mark;     /* the highest of a whole batch: up to here all is durable */
+    uint64_t vouched;  /* and of segments' headers: up to here all was synced, so is not torn */
     uint64_t healed;
     uint64_t segment_first;
     bool damaged;
@@ -110,7 +116,7 @@ int tn__wal_scan_gap(struct tn__wal_scan *scan, const struct tn__wal_gap *gap);
 int tn__wal_scan_salvage(struct tn__wal_scan *scan, const struct tn__wal_batch_head *head);
 /* No whole batch at `*at`: decide why. On return `*at` is where to go on, or the file's end. `head`
  * is NULL if not even the header is whole. */
-int tn__wal_scan_spot(struct tn__wal_scan *scan, uint64_t index, uint64_t limit, uint64_t *at,
+int tn__wal_scan_spot(struct tn__wal_scan *scan, uint64_t index, uint64_t *at,
                       const struct tn__wal_batch_head *head);
 
 #endif

@@ -13,7 +13,7 @@ struct behind {
 };
 
 static int look_behind(struct tn__wal_scan *scan, const struct tn__wal_scan_segment *segment,
-                       uint64_t limit, uint64_t at, struct behind *behind)
+                       uint64_t at, struct behind *behind)
 {
     struct tn__wal_window *window = &scan->window;
     *behind = (struct behind){.used_end = at};
@@ -33,7 +33,8 @@ static int look_behind(struct tn__wal_scan *scan, const struct tn__wal_scan_segm
         struct tn__wal_place place = {segment->number, offset};
         if (offset > at && length >= TN_WAL_BATCH_BYTES &&
             tn__wal_batch_head_decode(bytes, scan->seed, place, segment->block_bytes, head) &&
-            head->sequence > scan->next && (limit == 0 || head->sequence < limit)) {
+            head->sequence > scan->next &&
+            (segment->limit == 0 || head->sequence < segment->limit)) {
             behind->found = true;
             return TN_OK;
         }
@@ -53,14 +54,14 @@ static bool is_vouched(const struct tn__wal_scan *scan, const struct tn__wal_sca
 {
     uint64_t expected = scan->next > 0 ? scan->next : 1;
     if (behind->found) {
-        return larger(behind->head.mark, scan->mark) >= expected;
+        return larger(behind->head.mark, scan->vouched) >= expected;
     }
     bool written_on = head != NULL && behind->used_end > at + head->bytes;
     bool unreadable = scan->window.unreadable_end > at;
-    return larger(scan->mark, segment->later) >= expected || written_on || unreadable;
+    return larger(scan->vouched, segment->later) >= expected || written_on || unreadable;
 }
 
-int tn__wal_scan_spot(struct tn__wal_scan *scan, uint64_t index, uint64_t limit, uint64_t *at,
+int tn__wal_scan_spot(struct tn__wal_scan *scan, uint64_t index, uint64_t *at,
                       const struct tn__wal_batch_head *head)
 {
     tn_assert(index < scan->segments_count);
@@ -68,12 +69,12 @@ int tn__wal_scan_spot(struct tn__wal_scan *scan, uint64_t index, uint64_t limit,
     bool last = index + 1 == scan->segments_count;
     uint64_t begins = last ? 0 : scan->segments[index + 1].begins;
     uint64_t spot = *at;
-    if (begins > 0 && begins == scan->next) {
-        *at = segment->bytes; /* the next segment goes on where this one ends */
+    if (scan->next > 0 && (begins == scan->next || segment->limit == scan->next)) {
+        *at = segment->bytes; /* a later segment goes on where this one ends */
         return TN_OK;
     }
     struct behind behind;
-    int error = look_behind(scan, segment, limit, spot, &behind);
+    int error = look_behind(scan, segment, spot, &behind);
     if (error != TN_OK) {
         return error;
     }
