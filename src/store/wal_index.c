@@ -293,6 +293,9 @@ void tn__wal_index_trim(struct tn__wal_index *index, uint64_t segment)
         tn_assert(index->segments[i].runs == 0);
     }
     index->segments_count -= gone;
+    if (gone == 0) {
+        return; /* there may be no memory yet */
+    }
     memmove(index->segments, &index->segments[gone],
             index->segments_count * sizeof(index->segments[0]));
 }
