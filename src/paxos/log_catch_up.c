@@ -154,6 +154,7 @@ static void learn_run(struct tn__log_turn *turn, const struct tn_log_message *me
         log->learned = slot;
         log->counters.fetched++;
         log->fetching = 1;
+        log->fetch_polls = 0;
         tn__log_entry(turn, slot, entries[i].ballot, &entries[i].value);
     }
     if (turn->effects->entries_count > first) {
@@ -186,8 +187,9 @@ void tn__log_on_fetched(struct tn__log_turn *turn, const struct tn_log_message *
 
 /* ---- What is due ----------------------------------------------------------------------------- */
 
-/* The next member, round about, that has the slot after those known here. */
-static uint32_t choose(const struct tn_log *log, bool *below)
+/* The next member, round about, that has the slot after those known here; or, to be polled, one of
+ * which nothing is known: it may be further, too. */
+static uint32_t choose(const struct tn_log *log, bool poll, bool *below)
 {
     uint32_t count = log->options.nodes_count;
     uint64_t have = known_upto(log);
@@ -196,7 +198,7 @@ static uint32_t choose(const struct tn_log *log, bool *below)
     for (uint32_t i = 1; i <= count; i++) {
         uint32_t member = (log->fetch_turn + i) % count;
         const struct tn__log_peer *peer = &log->peers[member];
-        if (member == tn__log_self(log) || peer->committed <= have) {
+        if (member == tn__log_self(log) || (peer->committed <= have) != poll) {
             continue;
         }
         if (peer->retained <= have + 1) {
@@ -231,13 +233,19 @@ static void ask_somebody(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;
     bool below = false;
-    uint32_t member = choose(log, &below);
+    bool below_too = false;
+    uint32_t member = choose(log, false, &below);
+    if (member == TN__LOG_NOBODY && below && log->fetch_polls < log->options.nodes_count) {
+        log->fetch_polls++;
+        member = choose(log, true, &below_too);
+    }
     if (member != TN__LOG_NOBODY) {
         ask(turn, member);
         return;
     }
     log->fetch_at = tn__log_later(turn->now, PATIENCE * log->options.resend_ns);
     log->fetching = 0;
+    log->fetch_polls = 0;
     if (below && log->checkpoint_asked == 0 && tn__log_notices_room(turn)) {
         log->checkpoint_asked = 1;
         tn__log_notify(turn, TN_LOG_NOTICE_CHECKPOINT_NEEDED, TN_LOG_REASON_NONE)->slot =
@@ -258,6 +266,7 @@ void tn__log_catch_up_due(struct tn__log_turn *turn)
         }
         log->behind_since = TN_TIME_NEVER;
         log->fetching = 0;
+        log->fetch_polls = 0;
         log->checkpoint_asked = 0;
         return;
     }

@@ -199,7 +199,7 @@ struct tn_log {
     uint32_t losing;           /* N4: forwards are lost that were not yet told */
     uint32_t fetching;         /* C2: a stream of catch-up runs */
     uint32_t fetch_turn;       /* C2: whom to ask next */
-    uint32_t reserved;
+    uint32_t fetch_polls;      /* C2: who has nothing below, asked in vain in a row */
 };
 
 /* One step's context. */
