@@ -130,7 +130,8 @@ int tn__wal_index_reserve(struct tn__wal_index *index, uint32_t group, uint64_t 
         return TN_ERROR_NO_MEMORY;
     }
     /* Packed only if that frees half: else each new run would move all the others. */
-    if (runs->end + count > runs->capacity && runs->first >= runs->end - runs->first) {
+    if (runs->first > 0 && runs->end + count > runs->capacity &&
+        runs->first >= runs->end - runs->first) {
         memmove(runs->items, &runs->items[runs->first],
                 (runs->end - runs->first) * sizeof(runs->items[0]));
         runs->end -= runs->first;
