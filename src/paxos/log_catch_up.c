@@ -254,6 +254,20 @@ static void ask_somebody(struct tn__log_turn *turn)
     tn_assert(log->fetch_from == TN__LOG_NOBODY);
 }
 
+void tn__log_catch_up_poll(struct tn__log_turn *turn)
+{
+    struct tn_log *log = turn->log;
+    tn_assert(log->fetch_turn < log->options.nodes_count);
+    if (log->fetch_at != TN_TIME_NEVER || log->full != 0 || log->options.nodes_count == 1 ||
+        log->proposer.phase == TN__LOG_LEADING) {
+        return;
+    }
+    uint32_t next = (log->fetch_turn + 1) % log->options.nodes_count;
+    next = next == tn__log_self(log) ? (next + 1) % log->options.nodes_count : next;
+    tn_assert(next != tn__log_self(log));
+    ask(turn, next);
+}
+
 void tn__log_catch_up_due(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;

@@ -199,7 +199,9 @@ struct tn_log {
     uint32_t losing;           /* N4: forwards are lost that were not yet told */
     uint32_t fetching;         /* C2: a stream of catch-up runs */
     uint32_t fetch_turn;       /* C2: whom to ask next */
-    uint32_t fetch_polls;      /* C2: who has nothing below, asked in vain in a row */
+    uint32_t resolve_polls;    /* Reads 3: RESOLVE was sent so often for one slot */
+    uint32_t reserved;
+    uint32_t fetch_polls; /* C2: who has nothing below, asked in vain in a row */
 };
 
 /* One step's context. */
@@ -402,6 +404,8 @@ void tn__log_on_fetch(struct tn__log_turn *turn, const struct tn_log_message *me
 void tn__log_on_fetched(struct tn__log_turn *turn, const struct tn_log_message *message);
 void tn__log_on_connected(struct tn__log_turn *turn);
 void tn__log_catch_up_due(struct tn__log_turn *turn);
+/* Somebody may have more, though nobody has said so: ask the next member round about. */
+void tn__log_catch_up_poll(struct tn__log_turn *turn);
 tn_time tn__log_catch_up_deadline(const struct tn_log *log);
 
 /* ---- log_reads.c ----------------------------------------------------------------------------- */

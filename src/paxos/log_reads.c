@@ -246,6 +246,9 @@ static void resolve(struct tn__log_turn *turn, uint64_t slot)
                tn__log_messages_room(turn, 1)) {
         tn__log_send(turn, TN_LOG_RESOLVE, tn__log_bit(log->leader))->slot = slot;
     }
+    if (log->resolve_polls++ > 0) { /* not the first time for this: is there news elsewhere? */
+        tn__log_catch_up_poll(turn);
+    }
     log->resolve_at = tn__log_later(turn->now, log->options.resend_ns);
     tn_assert(log->resolve_at > turn->now);
 }
@@ -323,6 +326,7 @@ static void move_round(struct tn__log_turn *turn)
     if (reads->phase == TN__LOG_ROUND_ASKING && is_answered(log)) {
         reads->phase = TN__LOG_ROUND_RESOLVING;
         log->resolve_at = turn->now;
+        log->resolve_polls = 0;
     }
     if (reads->phase == TN__LOG_ROUND_RESOLVING && reads->slot <= tn__log_committed(log)) {
         if (is_answered(log)) {
