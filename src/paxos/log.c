@@ -125,6 +125,8 @@ struct tn_log *tn_log_init(void *memory, const struct tn_log_options *options,
     log->learner.committed = recovered->committed;
     log->learner.checksum = recovered->checksum;
     log->applied = recovered->applied;
+    log->durable = recovered->committed;
+    log->marked_committed = recovered->committed;
     log->seen = recovered->promise;
     log->damaged = recovered->damaged;
     log->damaged_upto = recovered->damaged_upto;
@@ -191,6 +193,17 @@ static void settle_stopped(struct tn__log_turn *turn)
     tn__log_refuse_own(turn, TN_LOG_REASON_STOPPED);
     tn__log_reads_fail(turn, TN_LOG_REASON_STOPPED);
     tn_assert(log->stopped != 0);
+}
+
+/* Every slot that is committed by now is in a record up to the newest one. */
+static void settle_durable(struct tn_log *log)
+{
+    if (log->written >= log->marked_write) {
+        log->durable = tn__log_larger(log->durable, log->marked_committed);
+        log->marked_write = log->writes;
+        log->marked_committed = tn__log_committed(log);
+    }
+    tn_assert(log->durable <= tn__log_committed(log));
 }
 
 /* Reads 4. */
@@ -272,6 +285,7 @@ static void settle(struct tn__log_turn *turn)
         tn__log_catch_up_due(turn);
         tn__log_reads_due(turn);
         settle_age(log);
+        settle_durable(log);
     } else {
         settle_stopped(turn);
     }

@@ -7,8 +7,10 @@
  * overdue is asked for at the next member that has it.
  *
  * What was learned is written (a LEARN record, which leaves the promise alone: V3) and committed at
- * once: it is durable elsewhere. A leader never learns: what it has proposed it commits by votes or
- * not at all (log_learner.h). A stopped member serves nobody (C3). */
+ * once: it is durable elsewhere. Out of the store is served only what is durable there as it was
+ * committed: before that, the newest durable value of a slot may be one that lost. A leader never
+ * learns: what it has proposed it commits by votes or not at all (log_learner.h). A stopped member
+ * serves nobody (C3). */
 #include "base/assert.h"
 #include "paxos/log_machine.h"
 
@@ -66,13 +68,14 @@ void tn__log_on_fetch(struct tn__log_turn *turn, const struct tn_log_message *me
     uint64_t end = tn__log_earlier(message->slot_end, tn__log_committed(log) + 1);
     end = tn__log_earlier(end, most);
     bool there = message->slot < end;
+    bool stored = message->slot <= log->durable;
     bool held = there && tn__log_acceptor_holds(&log->acceptor, tn__log_slots(log), message->slot);
-    if (there && !held && message->slot >= log->retained) {
+    if (there && !held && stored && message->slot >= log->retained) {
         tn_assert(effects->loads_count < TN_LOG_EFFECT_LOADS_MAX);
         effects->loads[effects->loads_count++] = (struct tn_log_load){
             .to = tn__log_bit(message->from),
             .slot = message->slot,
-            .slot_end = first_held(log, message->slot, end),
+            .slot_end = first_held(log, message->slot, tn__log_earlier(end, log->durable + 1)),
         };
         return;
     }
@@ -82,7 +85,7 @@ void tn__log_on_fetch(struct tn__log_turn *turn, const struct tn_log_message *me
     struct tn_log_message *answer = tn__log_send(turn, TN_LOG_FETCHED, tn__log_bit(message->from));
     tn__log_attach(turn, answer, first);
     answer->slot = message->slot;
-    answer->flags = there && !held ? TN_LOG_FLAG_BELOW_RETAINED : 0;
+    answer->flags = message->slot < log->retained ? TN_LOG_FLAG_BELOW_RETAINED : 0;
 }
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
@@ -124,7 +127,7 @@ void tn__log_on_connected(struct tn__log_turn *turn)
     if (log->prepare_at != TN_TIME_NEVER) {
         log->prepare_at = turn->now;
     }
-    if (log->proposer.phase != TN__LOG_LEADING && log->fetch_at == TN_TIME_NEVER &&
+    if (log->proposer.phase != TN__LOG_LEADING && log->fetch_from == TN__LOG_NOBODY &&
         log->full == 0) {
         ask(turn, member); /* C2: at once; the answer tells how far it is */
     }
@@ -167,7 +170,9 @@ void tn__log_on_fetched(struct tn__log_turn *turn, const struct tn_log_message *
 {
     struct tn_log *log = turn->log;
     struct tn__log_peer *peer = &log->peers[message->from];
-    if (message->from == log->fetch_from) {
+    bool awaited = message->from == log->fetch_from;
+    uint64_t before = known_upto(log);
+    if (awaited) {
         log->fetch_from = TN__LOG_NOBODY;
         log->fetch_at = TN_TIME_NEVER;
     }
@@ -182,6 +187,11 @@ void tn__log_on_fetched(struct tn__log_turn *turn, const struct tn_log_message *
         return;
     }
     learn_run(turn, message);
+    if (awaited && known_upto(log) == before &&
+        (message->flags & TN_LOG_FLAG_BELOW_RETAINED) == 0) {
+        log->fetching = 0; /* it has nothing for us yet: not again at once */
+        log->fetch_at = tn__log_later(turn->now, log->options.heartbeat_ns);
+    }
     tn_assert(log->fetching <= 1);
 }
 

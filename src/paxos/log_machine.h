@@ -148,8 +148,11 @@ struct tn_log {
     uint32_t forgets_count; /* handles that are not needed any more and were not yet said so */
     uint32_t forgets_capacity;
 
-    uint64_t writes;  /* numbers given to records so far */
-    uint64_t written; /* every write up to this number is durable */
+    uint64_t writes;           /* numbers given to records so far */
+    uint64_t written;          /* every write up to this number is durable */
+    uint64_t marked_write;     /* once this write is durable ... */
+    uint64_t marked_committed; /* ... so is every slot up to here, as it was committed */
+    uint64_t durable;          /* every slot up to here is in the store as it was committed */
     uint64_t applied;
     uint64_t retained;       /* the lowest slot that the store can serve */
     uint64_t retained_bytes; /* committed payload in memory */

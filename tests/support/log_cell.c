@@ -262,9 +262,11 @@ static void load(struct cell_node *node, const struct tn_log_load *load)
     assert_true(load->slot < load->slot_end);
     node->loads++;
     for (uint64_t slot = load->slot; slot < load->slot_end; slot++) {
-        if (node->disk->slots[slot].entry.slot != slot || slot > node->disk->committed) {
-            break;
-        }
+        /* What it asks for must be durable as it was committed. */
+        assert_int_equal(node->disk->slots[slot].entry.slot, slot);
+        struct tn_log_value value = node->disk->slots[slot].entry.value;
+        value.handle = node->disk->slots[slot].content;
+        assert_memory_equal(&value, &node->cell->chosen[slot], sizeof(value));
         entries[message.entries_count++] = node->disk->slots[slot];
     }
     for (uint32_t to = 0; to < node->cell->nodes_count; to++) {
