@@ -157,6 +157,33 @@ class Bench:
                  f"{count} seeds of 20,000 events each on two threads, "
                  f"{out['violations']} violations")
 
+    def log_recovery(self):
+        """A start of a node's log against reading its files and summing them."""
+        mebibytes, rounds = ("128", "3") if self.quick else ("1024", "9")
+        for value_bytes in ("1024", "100"):
+            directory = os.path.join(self.bench, "wal")
+            out = lines_of([f"{self.bench}/wal_bench", "recovery", directory, mebibytes,
+                            value_bytes, rounds], 1800)
+            ratios = [r["recovery_ms"] / r["read_ms"] for r in out]
+            self.add(f"log recovery / read and sum, {value_bytes} B", statistics.median(ratios),
+                     "ratio", "<= 2", statistics.median(ratios) <= 2,
+                     f"{mebibytes} MiB in records of 64 values, in the page cache, "
+                     f"{spread(ratios)}; median recovery "
+                     f"{statistics.median(r['recovery_ms'] for r in out):.0f} ms")
+
+    def log_append(self):
+        """A synced batch of one value of 100 bytes, by direct writes and by fdatasync."""
+        directory = os.path.join(self.bench, "wal")
+        out = lines_of([f"{self.bench}/wal_bench", "append", directory,
+                        "500" if self.quick else "2000", self.rounds], 900)
+        direct = [r["direct_us"] for r in out]
+        synced = [r["data_sync_us"] for r in out]
+        self.add("log append, by fdatasync", statistics.median(synced), "us", "reported", True,
+                 f"medians of each round, {spread(synced)}")
+        if max(direct) > 0:
+            self.add("log append, direct", statistics.median(direct), "us", "reported", True,
+                     f"medians of each round, {spread(direct)}; the node chooses by a probe")
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,7 +196,7 @@ def main():
     print(conditions, flush=True)
     failed = 0
     for name in ("acquire", "memory", "renewal_core", "renewal_runtime", "idle", "failover",
-                 "explorer", "simulator"):
+                 "explorer", "simulator", "log_recovery", "log_append"):
         if not re.search(options.only, name):
             continue
         try:

@@ -2,7 +2,7 @@
 
 _tenure() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command= i
-    local commands="status leases who watch acquire release hand-over hold top"
+    local commands="status leases who watch acquire release hand-over hold top log"
     local options="--endpoints --timeout --json --ca --cert --key --help --version"
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -12,7 +12,7 @@ _tenure() {
             fi
             return
             ;;
-        status | leases | who | watch | acquire | release | hand-over | hold | top)
+        status | leases | who | watch | acquire | release | hand-over | hold | top | log)
             command=${command:-${COMP_WORDS[i]}}
             ;;
         esac
@@ -25,6 +25,7 @@ _tenure() {
     hand-over) options+=" --table --to" ;;
     hold) options+=" --table --wait --ttl --label --priority --margin" ;;
     top) options+=" --table --duration --control" ;;
+    log) options+=" --group --from" ;;
     esac
     case $previous in
     --ca | --cert | --key | --control)

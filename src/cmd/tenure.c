@@ -30,6 +30,7 @@ static int run(struct tn__tool *tool)
         [TN_TOOL_HAND_OVER] = tn__tool_hand_over,
         [TN_TOOL_HOLD] = tn__tool_hold,
         [TN_TOOL_TOP] = tn__tool_top,
+        [TN_TOOL_LOG] = tn__tool_log,
     };
     size_t command = (size_t)(tool->options.command - tn__tool_program.commands);
     tn_assert(command < sizeof(commands) / sizeof(commands[0]));

@@ -30,6 +30,7 @@ enum tn__tool_command {
     TN_TOOL_HAND_OVER,
     TN_TOOL_HOLD,
     TN_TOOL_TOP,
+    TN_TOOL_LOG,
 };
 
 struct tn__tool {
@@ -94,5 +95,6 @@ int tn__tool_release(struct tn__tool *tool);
 int tn__tool_hand_over(struct tn__tool *tool);
 int tn__tool_hold(struct tn__tool *tool);
 int tn__tool_top(struct tn__tool *tool);
+int tn__tool_log(struct tn__tool *tool);
 
 #endif

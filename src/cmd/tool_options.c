@@ -1,6 +1,8 @@
 /* The commands and options of `tenure`: see tool.h. */
 #include "cmd/tool.h"
 
+#include <tenure/limits.h>
+
 #define ON(command) (1U << (command))
 #define NAMED                                                                                      \
     (ON(TN_TOOL_LEASES) | ON(TN_TOOL_WHO) | ON(TN_TOOL_WATCH) | ON(TN_TOOL_ACQUIRE) |              \
@@ -48,6 +50,11 @@ static const struct tn__cmd_command command_table[] = {
                      .arguments = "[NAME]",
                      .help = "show members and the owner of a name, live",
                      .arguments_max = 1},
+    [TN_TOOL_LOG] = {.name = "log",
+                     .arguments = "list|dump|verify DIR",
+                     .help = "read the log in a node's data directory",
+                     .arguments_min = 2,
+                     .arguments_max = 2},
 };
 
 static const struct tn__cmd_option option_table[] = {
@@ -132,6 +139,17 @@ static const struct tn__cmd_option option_table[] = {
      .kind = TN_CMD_TEXT,
      .commands = ON(TN_TOOL_TOP),
      .help = "write \"kill MEMBER\", \"restart\" there when the\nkeys k and r are pressed"},
+    {.name = "group",
+     .argument = "N",
+     .kind = TN_CMD_NUMBER,
+     .most = TN_GROUP_ID_MAX,
+     .commands = ON(TN_TOOL_LOG),
+     .help = "dump: only records of this group"},
+    {.name = "from",
+     .argument = "SLOT",
+     .kind = TN_CMD_NUMBER,
+     .commands = ON(TN_TOOL_LOG),
+     .help = "dump: only slots from this one on"},
 };
 
 const struct tn__cmd_program tn__tool_program = {
@@ -143,5 +161,6 @@ const struct tn__cmd_program tn__tool_program = {
     .commands = command_table,
     .commands_count = sizeof(command_table) / sizeof(command_table[0]),
     .epilogue = "Status: 0 done, 1 failed, 2 wrong usage, 3 held by another, 4 lease lost,\n"
-                "124 time limit passed; hold: that of the command, 128 + number of its signal.\n",
+                "124 time limit passed; hold: that of the command, 128 + number of its signal;\n"
+                "log: 0 whole, 1 damaged or not readable.\n",
 };

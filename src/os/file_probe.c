@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <tenure/error.h>
@@ -78,6 +80,25 @@ static tn_time time_writes(int file, off_t first, const void *bytes, bool sync)
     return times[ROUNDS / 2];
 }
 
+/* The device's physical sector, at most 4096; 4096 if it cannot be found. */
+static uint32_t physical_sector(int file)
+{
+    static const char *const places[] = {"queue", "../queue"}; /* a disk; a partition */
+    struct stat status;
+    unsigned bytes = 0;
+    for (uint32_t i = 0; i < 2 && bytes == 0 && fstat(file, &status) == 0; i++) {
+        char name[128];
+        snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/%s/physical_block_size",
+                 major(status.st_dev), minor(status.st_dev), places[i]);
+        FILE *stream = fopen(name, "re");
+        if (stream != NULL) {
+            bytes = fscanf(stream, "%u", &bytes) == 1 ? bytes : 0;
+            fclose(stream);
+        }
+    }
+    return bytes == 512 ? 512 : BLOCK_BYTES;
+}
+
 /* The smallest alignment at which a direct write works; 0: none. */
 static uint32_t find_alignment(int file, const uint8_t *block)
 {
@@ -107,7 +128,11 @@ static int probe_file(int file, uint8_t *block, struct tn__file_probe *probe)
     if (direct < 0) {
         return TN_OK;
     }
+    uint32_t sector = physical_sector(file);
     probe->alignment_bytes = find_alignment(direct, block);
+    if (probe->alignment_bytes > 0 && probe->alignment_bytes < sector) {
+        probe->alignment_bytes = sector;
+    }
     probe->direct_ns = time_writes(direct, FILE_BYTES / 2, block, false);
     probe->can_direct = probe->alignment_bytes > 0 && probe->direct_ns != TN_TIME_NEVER;
     probe->choose_direct = probe->can_direct && probe->direct_ns <= probe->data_sync_ns;

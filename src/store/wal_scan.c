@@ -86,9 +86,12 @@ static int segment_look(struct tn__wal_scan *scan, struct tn__wal_scan_segment *
     segment->block_bytes = scan->block_bytes;
     window->ahead_bytes = LOOK_BYTES;
     uint64_t length = segment->bytes < LOOK_BYTES ? segment->bytes : LOOK_BYTES;
+    if (length < TN_WAL_HEAD_BYTES) {
+        return TN_OK;
+    }
     const uint8_t *bytes;
     error = tn__wal_window_get(window, 0, length, &bytes);
-    if (error != TN_OK || length < TN_WAL_HEAD_BYTES) {
+    if (error != TN_OK) {
         return error;
     }
     struct tn__wal_head head;

@@ -89,7 +89,7 @@ static int read_piece(struct tn__wal_window *window, uint64_t offset, uint8_t *b
 int tn__wal_window_get(struct tn__wal_window *window, uint64_t offset, uint64_t length,
                        const uint8_t **bytes)
 {
-    tn_assert(length <= window->file_bytes && offset <= window->file_bytes - length);
+    tn_assert(length > 0 && length <= window->file_bytes && offset <= window->file_bytes - length);
     bool inside = offset >= window->offset && offset - window->offset <= window->have;
     uint64_t kept = inside ? window->have - (offset - window->offset) : 0;
     if (inside && kept >= length) {

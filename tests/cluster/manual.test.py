@@ -14,7 +14,7 @@ import tap  # noqa: E402
 PROGRAMS = {
     "tenured": ("man/tenured.8", [[]]),
     "tenure": ("man/tenure.1",
-               [[]] + [[c] for c in "status leases who watch acquire release hand-over hold top"
+               [[]] + [[c] for c in "status leases who watch acquire release hand-over hold top log"
                        .split()]),
     "tenure-sim": ("man/tenure-sim.1", [["explore"], ["run"], ["play"]]),
 }

@@ -24,7 +24,7 @@ import tap  # noqa: E402
 from cell import TENURE, TENURED, last_object, run, wait_for  # noqa: E402
 
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="programs-"))
-COMMANDS = "status leases who watch acquire release hand-over hold top".split()
+COMMANDS = "status leases who watch acquire release hand-over hold top log".split()
 suite = tap.Suite()
 
 

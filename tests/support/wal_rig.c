@@ -13,6 +13,7 @@
 #include "base/crc32c.h"
 #include "base/random.h"
 #include "os/memory.h"
+#include "store/wal_codec.h"
 
 enum {
     RECORDS_MAX = 3,
@@ -400,5 +401,66 @@ void rig_must_read_all(struct rig *rig)
                                                                         : entries[i].value.version;
             assert_int_equal(of, batch);
         }
+    }
+}
+
+/* ---- Harm ---------------------------------------------------------------------------------- */
+
+void rig_make_log(struct rig *rig, uint32_t batches, bool sealed)
+{
+    rig_init(rig, 1);
+    rig->options.segment_bytes = 4096;
+    rig_must_recover(rig);
+    rig_write_many(rig, batches);
+    if (sealed) {
+        assert_int_equal(tn__wal_seal(rig->wal), TN_OK);
+    }
+    rig_close(rig);
+}
+
+uint64_t rig_take_file(const struct rig *rig, const char *name, uint8_t *bytes)
+{
+    uint64_t size = 0;
+    const uint8_t *found = tn__sim_disk_peek(rig->disk, name, &size);
+    assert_non_null(found);
+    assert_in_range(size, 0, RIG_FILE_BYTES_MAX);
+    memcpy(bytes, found, size);
+    return size;
+}
+
+uint64_t rig_last_segment(const struct rig *rig)
+{
+    uint64_t last = 0;
+    for (uint64_t number = 1; number < 100; number++) {
+        char name[TN_WAL_NAME_BYTES];
+        uint64_t size;
+        tn__wal_name(name, number, false);
+        last = tn__sim_disk_peek(rig->disk, name, &size) != NULL ? number : last;
+    }
+    return last;
+}
+
+bool rig_must_judge_rightly(struct rig *rig)
+{
+    int error = rig_open(rig);
+    if (error != TN_OK) {
+        fail_msg("no start: %s: %s", tn_err_name(error), rig->why);
+    }
+    rig_must_be_true(rig);
+    if (rig->report.damaged) {
+        assert_true(strlen(rig->why) > 40);
+    } else {
+        assert_int_equal(rig_shown_batches(rig), rig->written);
+    }
+    return rig->report.damaged;
+}
+
+void rig_must_stay_damaged(struct rig *rig)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_close(rig);
+        assert_int_equal(rig_open(rig), TN_OK);
+        assert_int_equal(rig->report.damaged, 1);
+        rig_must_be_true(rig);
     }
 }

@@ -14,6 +14,7 @@ enum {
     RIG_GROUPS = 3,
     RIG_SLOTS_MAX = 512,
     RIG_VALUE_BYTES_MAX = 900,
+    RIG_FILE_BYTES_MAX = 65536,
 };
 
 /* What a log says. */
@@ -71,5 +72,15 @@ uint32_t rig_value(uint32_t batch, uint32_t group, uint64_t slot, uint8_t *bytes
 
 /* A disk with the same bytes; the log is not open there. */
 void rig_copy(struct rig *copy, const struct rig *rig, uint64_t seed);
+
+/* A log of `batches`, closed, of segments of 4 KiB; sealed: its last batch is vouched for. */
+void rig_make_log(struct rig *rig, uint32_t batches, bool sealed);
+/* A copy of a file, to be changed; RIG_FILE_BYTES_MAX at most. Returns its size. */
+uint64_t rig_take_file(const struct rig *rig, const char *name, uint8_t *bytes);
+uint64_t rig_last_segment(const struct rig *rig);
+/* Start; nothing false may be shown, and without damage nothing may lack. Returns: damaged? */
+bool rig_must_judge_rightly(struct rig *rig);
+/* Damage stays damage at every later start, until it was healed. */
+void rig_must_stay_damaged(struct rig *rig);
 
 #endif
