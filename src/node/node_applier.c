@@ -189,7 +189,8 @@ void tn__apply_wake(struct tn_group *group)
 static void tell_loop(struct tn_group *group)
 {
     if (!atomic_exchange(&group->applied_left, true)) {
-        (void)tn__groups_leave(group->groups, &group->applied, &group->applied);
+        (void)tn__groups_leave(group->groups, &group->applied, &group->applied,
+                               !atomic_load(&group->unhurried));
     }
 }
 

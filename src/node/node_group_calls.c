@@ -22,6 +22,11 @@
 /* A context that a machine looks at right now is waited for. */
 #define PATIENCE_NS (10 * TN_MILLISECOND)
 
+/* Calls wait, this long at most, while two runs are under way and there are fewer of them than
+ * this: so they share frames and syncs when there are many, and nobody waits when there are few. */
+#define FLIGHT_NS (2 * TN_MILLISECOND)
+#define FLIGHT_COUNT 512U
+
 /* Calls of a table that are looked through in one go. */
 #define NUMBERS_MAX 256U
 
@@ -234,7 +239,12 @@ static void give_run(struct tn_group *group, uint32_t count)
         .entries = groups->entries,
         .entries_count = count,
     };
+    uint64_t assigned = group->assigned;
     tn__groups_step(groups, group, &event);
+    if (group->assigned > assigned) {
+        group->flight[1] = group->flight[0];
+        group->flight[0] = group->assigned;
+    }
 }
 
 /* N5: when what was gathered is to be given. */
@@ -244,6 +254,9 @@ static tn_time gathered_due(const struct tn_group *group)
         group->batch_count == 0 && group->batch_bytes == 0 && group->batch_delay_ns == 0;
     if (group->gathered.count == 0) {
         return TN_TIME_NEVER;
+    }
+    if (by_turns && group->flight[1] > group->committed && group->gathered.count < FLIGHT_COUNT) {
+        return group->gathered_at + FLIGHT_NS;
     }
     if (by_turns || (group->batch_count != 0 && group->gathered.count >= group->batch_count) ||
         (group->batch_bytes != 0 && group->gathered.bytes >= group->batch_bytes)) {
@@ -267,7 +280,7 @@ void tn__calls_flush(struct tn_group *group, tn_time now)
 
 /* ---- What the machine says ------------------------------------------------------------------- */
 
-static int refusal(enum tn_log_reason reason)
+static int refusal(const struct tn_group *group, enum tn_log_reason reason)
 {
     switch (reason) {
     case TN_LOG_REASON_BUSY:
@@ -281,7 +294,7 @@ static int refusal(enum tn_log_reason reason)
     case TN_LOG_REASON_DIVERGED:
         return TN_ERROR_DAMAGED;
     case TN_LOG_REASON_STOPPED:
-        return TN_ERROR_CLOSED;
+        return group->groups->store.failed ? TN_ERROR_IO : TN_ERROR_DAMAGED;
     default:
         return 0; /* for want of a leader: there may be one in time */
     }
@@ -293,7 +306,7 @@ static void on_refused(struct tn_group *group, uint64_t number, enum tn_log_reas
     if (call == NULL) {
         return;
     }
-    int error = call->ending != 0 ? call->ending : refusal(reason);
+    int error = call->ending != 0 ? call->ending : refusal(group, reason);
     if (error != 0) {
         end_later(call, error);
     } else {
@@ -350,6 +363,8 @@ void tn__calls_notice(struct tn_group *group, const struct tn_log_notice *notice
         break;
     default: /* STATE */
         group->suspect = group->assigned;
+        atomic_store(&group->unhurried, false);
+        group->flight[1] = 0; /* those runs may never be committed */
         if (group->parked.count > 0) {
             group->parked_until = 0;
             tn__groups_due(group->groups, 0);

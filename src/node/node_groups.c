@@ -16,7 +16,8 @@ static struct tn__op ops_closed;
 
 /* ---- Ops ------------------------------------------------------------------------------------- */
 
-bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest)
+bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
+                      bool wake)
 {
     struct tn__op *head = atomic_load_explicit(&groups->ops, memory_order_relaxed);
     do {
@@ -24,17 +25,18 @@ bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct t
             return false;
         }
         oldest->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&groups->ops, &head, newest,
-                                                    memory_order_release, memory_order_relaxed));
-    if (head == NULL) {
-        uv_async_send(&groups->wake); /* who finds the list empty wakes the loop */
+    } while (!atomic_compare_exchange_weak(&groups->ops, &head, newest));
+    /* The loop takes back `woken` first and the list after: who sees it set is seen. */
+    if (wake && !atomic_load(&groups->woken) && !atomic_exchange(&groups->woken, true)) {
+        uv_async_send(&groups->wake);
     }
     return true;
 }
 
 static struct tn__op *take_ops(struct tn__groups *groups, struct tn__op *leave)
 {
-    struct tn__op *op = atomic_exchange_explicit(&groups->ops, leave, memory_order_acquire);
+    atomic_store(&groups->woken, false);
+    struct tn__op *op = atomic_exchange(&groups->ops, leave);
     struct tn__op *oldest = NULL;
     while (op != NULL && op != &ops_closed) {
         struct tn__op *next = op->next;
@@ -69,6 +71,12 @@ static void tell_applied(struct tn__groups *groups, struct tn_group *group)
     if (group->suspect != 0) {
         tn__calls_executed(group);
     }
+    /* Somebody waits for it only while a leader recovers, or calls may have lost their slots. */
+    struct tn_log_status status;
+    tn_log_status(group->log, tn__clock_now(), &status);
+    bool recovering =
+        status.leader == group->node->config.ids[group->node->config.self] && status.ready == 0;
+    atomic_store(&group->unhurried, group->suspect == 0 && !recovering);
 }
 
 static void carry_out(struct tn__groups *groups, struct tn__op *op)
@@ -275,8 +283,12 @@ void tn__node_groups_turn_end(struct tn_node *node)
     if (groups == NULL || groups->stopped) {
         return;
     }
-    flush_dirty(groups);
-    tn__groups_tell_ended(groups);
+    if (atomic_load_explicit(&groups->ops, memory_order_relaxed) != NULL) {
+        run_ops(groups, NULL); /* what came meanwhile, and what nobody woke us for */
+    } else {
+        flush_dirty(groups);
+        tn__groups_tell_ended(groups);
+    }
     tn__store_turn_end(&groups->store); /* the disk works while the frames travel (N3) */
     tn__groups_frames_flush(groups);
 }

@@ -337,7 +337,8 @@ struct tn_group {
     _Atomic uint64_t once_ids;
     _Atomic uint64_t indexed; /* every write up to here is in the store's index */
     _Atomic bool applied_left;
-    struct tn__op applied; /* on its way to the loop while `applied_left` */
+    _Atomic bool unhurried; /* the loop may hear of executions when it turns anyway */
+    struct tn__op applied;  /* on its way to the loop while `applied_left` */
     struct tn__call_table table_of_calls;
 
     /* Loop. */
@@ -358,6 +359,8 @@ struct tn_group {
     struct tn_group *dirty_next;
     tn_time calls_deadline; /* no call ends before */
     uint64_t assigned;      /* the highest slot that a call was put into */
+    uint64_t flight[2];     /* the last slots of the run given last, and of the one before */
+    uint64_t committed;     /* the highest slot given to the applier */
     uint64_t suspect;       /* leadership changed: until that slot is executed, a call's slot may
                                turn out to hold another value; 0: no */
     bool wants_lease;
@@ -397,6 +400,7 @@ struct tn__groups {
     uint32_t count;
     bool stopped;
     _Atomic(struct tn__op *) ops; /* newest first; &ops_closed: no more are taken */
+    _Atomic bool woken;           /* the loop is about to look at them */
     uv_async_t wake;
     bool wake_open;
     struct tn__groups_builder builders[TN_MEMBERS_MAX][TN_CHANNELS_END];
@@ -423,9 +427,10 @@ struct tn__groups {
 /* How long a call waits before it is given again to a machine that knew no leader. */
 #define TN_PARKED_NS (20 * TN_MILLISECOND)
 
-/* Leave a chain of ops, the newest first: `newest` is linked down to `oldest` [any]. False: the
- * loop takes no more. */
-bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest);
+/* Leave a chain of ops, the newest first: `newest` is linked down to `oldest` [any]. `wake`: carry
+ * them out now; else with the next turn, whatever it is for. False: the loop takes no more. */
+bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
+                      bool wake);
 
 /* Carry out what other threads have left. */
 void tn__groups_run_ops(struct tn__groups *groups);

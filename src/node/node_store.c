@@ -33,7 +33,7 @@ static void leave_op(struct tn__store *store)
     if (!store->op_left) {
         store->op_left = true;
         store->op.kind = TN_OP_WRITTEN;
-        (void)tn__groups_leave(store->groups, &store->op, &store->op);
+        (void)tn__groups_leave(store->groups, &store->op, &store->op, true);
     }
 }
 
@@ -241,7 +241,11 @@ void tn__store_told(struct tn__store *store)
 struct tn__store_found *tn__store_found(struct tn__store *store, uint32_t group)
 {
     if (store->found[group] == NULL) {
-        store->found[group] = calloc(1, sizeof(struct tn__store_found));
+        struct tn__store_found *made = calloc(1, sizeof(*made));
+        store->found[group] = made;
+        if (made != NULL) {
+            made->recovered.damaged = store->report.damaged; /* W3: what it had may be gone */
+        }
     }
     return store->found[group];
 }
@@ -303,27 +307,36 @@ static void log_report(const struct tn__store *store, const char *why)
                  (unsigned long long)report->bytes_rewritten);
 }
 
+static struct tn__wal_options options_of(struct tn__store *store, const struct tn__words *words)
+{
+    const struct tn__node_config *config = &store->groups->node->config;
+    struct tn__wal_options options = {
+        .files = words->files,
+        .directory = words->directory,
+        .segment_bytes = config->log_segment_bytes,
+        .value_bytes_max = TN_VALUE_BYTES_MAX,
+        .segment_known = words->log_segment,
+        .allocate = tn__memory_resize,
+    };
+    memcpy(options.cluster_id, config->cluster_id, sizeof(options.cluster_id));
+    memcpy(options.disk_id, words->disk_id, sizeof(options.disk_id));
+    return options;
+}
+
 static int open_wal(struct tn__store *store, char *why, size_t why_size)
 {
     struct tn_node *node = store->groups->node;
-    const struct tn__words *words = &node->words.words;
+    struct tn__words *words = &node->words.words;
+    pthread_mutex_lock(&node->words.writing);
+    struct tn__wal_options options = options_of(store, words);
+    pthread_mutex_unlock(&node->words.writing);
     struct tn__file_probe probe;
     int error = tn__file_posix_probe(words->directory, &probe);
     if (error != 0) {
         return error;
     }
-    struct tn__wal_options options = {
-        .files = words->files,
-        .directory = words->directory,
-        .segment_bytes = node->config.log_segment_bytes,
-        .block_bytes = probe.choose_direct ? probe.alignment_bytes : BLOCK_BYTES_BUFFERED,
-        .direct = probe.choose_direct ? 1 : 0,
-        .value_bytes_max = TN_VALUE_BYTES_MAX,
-        .segment_known = words->log_segment,
-        .allocate = tn__memory_resize,
-    };
-    memcpy(options.cluster_id, node->config.cluster_id, sizeof(options.cluster_id));
-    memcpy(options.disk_id, words->disk_id, sizeof(options.disk_id));
+    options.block_bytes = probe.choose_direct ? probe.alignment_bytes : BLOCK_BYTES_BUFFERED;
+    options.direct = probe.choose_direct ? 1 : 0;
     struct tn__wal_visitor visitor = {
         .context = store, .state = visit_state, .record = visit_record};
     error = tn__wal_open(&store->wal, &options, &visitor, &store->report, why, why_size);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "support/slow_build.h"
 
 static int execute(void *data, const struct tn_execution *execution)
 {
@@ -51,6 +52,9 @@ void group_cell_make(struct group_cell *cell, uint32_t count, enum tn_log_mode m
 {
     memset(cell, 0, sizeof(*cell));
     cell_make(&cell->cell, count, "127.0.0.1");
+    if (TN_SLOW_BUILD) { /* no leader shall lose its lease for being slow */
+        cell->cell.table.options.proposer_ns = 2 * TN_SECOND;
+    }
     for (uint32_t i = 0; i < count; i++) {
         cell->cell.nodes[i].options.log_segment_bytes = 1 << 20;
     }
@@ -58,7 +62,7 @@ void group_cell_make(struct group_cell *cell, uint32_t count, enum tn_log_mode m
     cell->options.mode = mode;
 }
 
-static void open_group(struct group_cell *cell, uint32_t index)
+void group_cell_open(struct group_cell *cell, uint32_t index)
 {
     struct counters *counters = &cell->counters[index];
     memset(counters, 0, sizeof(*counters));
@@ -77,7 +81,7 @@ static void open_group(struct group_cell *cell, uint32_t index)
 void group_cell_start(struct group_cell *cell, uint32_t index)
 {
     cell_start(&cell->cell, index);
-    open_group(cell, index);
+    group_cell_open(cell, index);
 }
 
 void group_cell_start_all(struct group_cell *cell)
@@ -121,7 +125,12 @@ int group_cell_try(struct group_cell *cell, uint32_t index, char key, uint64_t n
 uint64_t group_cell_add(struct group_cell *cell, uint32_t index, char key, uint64_t number)
 {
     struct tn_proposal_result result;
-    struct tn_propose_options options = {.timeout_ns = CELL_PATIENCE_NS};
+    /* Under a once-only id, so that a forward that was lost is sent again. */
+    struct tn_propose_options options = {
+        .timeout_ns = CELL_PATIENCE_NS,
+        .client = 1000 + index,
+        .sequence = ++cell->sequences[index],
+    };
     int error = group_cell_try(cell, index, key, number, &options, &result);
     if (error != 0) {
         fail_msg("propose at node %u: %s", index, tn_err_name(error));

@@ -30,11 +30,14 @@ struct group_cell {
     struct tn_group *groups[CELL_NODES_MAX];
     struct counters counters[CELL_NODES_MAX];
     struct tn_group_options options;
+    uint64_t sequences[CELL_NODES_MAX]; /* of once-only ids */
     char why[512];
 };
 
 void group_cell_make(struct group_cell *cell, uint32_t count, enum tn_log_mode mode);
 void group_cell_start(struct group_cell *cell, uint32_t index);
+/* Open the group at a node that was started. */
+void group_cell_open(struct group_cell *cell, uint32_t index);
 void group_cell_start_all(struct group_cell *cell);
 /* Close the group, stop the node; what its machine held is forgotten. */
 void group_cell_stop(struct group_cell *cell, uint32_t index);

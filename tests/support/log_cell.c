@@ -610,7 +610,7 @@ static void restore(struct cell_node *node)
     }
 }
 
-void cell_start(struct log_cell *cell, uint32_t index)
+void log_cell_start(struct log_cell *cell, uint32_t index)
 {
     struct cell_node *node = &cell->nodes[index];
     char why[200] = "";
@@ -638,12 +638,12 @@ void cell_start(struct log_cell *cell, uint32_t index)
     cell_fire(cell, index);
     for (uint32_t i = 0; i < cell->nodes_count; i++) {
         if (i != index) {
-            cell_connect(cell, index, i);
+            log_cell_connect(cell, index, i);
         }
     }
 }
 
-void cell_connect(struct log_cell *cell, uint32_t node, uint32_t to)
+void log_cell_connect(struct log_cell *cell, uint32_t node, uint32_t to)
 {
     if (cell->nodes[node].log != NULL && cell->nodes[to].log != NULL) {
         cell_event(cell, node, TN_LOG_EVENT_CONNECTED, to);
@@ -686,7 +686,7 @@ struct log_cell *cell_new(uint32_t count, const struct tn_log_options *base)
         node_new(cell, i, base);
     }
     for (uint32_t i = 0; i < count; i++) {
-        cell_start(cell, i);
+        log_cell_start(cell, i);
     }
     cell_deliver_all(cell);
     return cell;
@@ -708,7 +708,7 @@ bool cell_keeps_what_it_shows(struct log_cell *cell, uint32_t index)
         }
     }
     /* What an old leader proposed beyond the log's end may lie there, one value a slot. */
-    uint64_t orphans = cell_status(cell, index).proposed - node->committed;
+    uint64_t orphans = log_cell_status(cell, index).proposed - node->committed;
     return left >= shown && left - shown <= orphans;
 }
 
@@ -748,7 +748,7 @@ void cell_free(struct log_cell *cell)
 
 /* ---- Looking --------------------------------------------------------------------------------- */
 
-struct tn_log_status cell_status(struct log_cell *cell, uint32_t node)
+struct tn_log_status log_cell_status(struct log_cell *cell, uint32_t node)
 {
     struct tn_log_status status = {0};
     if (cell->nodes[node].log != NULL) {

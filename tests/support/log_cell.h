@@ -129,8 +129,8 @@ struct log_cell *cell_new(uint32_t count, const struct tn_log_options *base);
 void cell_free(struct log_cell *cell);
 
 void cell_crash(struct log_cell *cell, uint32_t node);
-void cell_start(struct log_cell *cell, uint32_t node);
-void cell_connect(struct log_cell *cell, uint32_t node, uint32_t to);
+void log_cell_start(struct log_cell *cell, uint32_t node);
+void log_cell_connect(struct log_cell *cell, uint32_t node, uint32_t to);
 
 void cell_step(struct log_cell *cell, uint32_t node, struct tn_log_event *event);
 void cell_event(struct log_cell *cell, uint32_t node, enum tn_log_event_kind kind, uint64_t number);
@@ -161,7 +161,7 @@ void cell_apply(struct log_cell *cell, uint32_t node);
 void cell_run(struct log_cell *cell, tn_time until);
 void cell_fire(struct log_cell *cell, uint32_t node);
 
-struct tn_log_status cell_status(struct log_cell *cell, uint32_t node);
+struct tn_log_status log_cell_status(struct log_cell *cell, uint32_t node);
 struct tn_log_counters cell_counters(struct log_cell *cell, uint32_t node);
 uint32_t cell_count(struct log_cell *cell, uint32_t node, enum tn_log_notice_kind kind);
 const struct tn_log_notice *cell_last(struct log_cell *cell, uint32_t node,

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,18 +125,11 @@ void cell_stop(struct cell *cell, uint32_t index)
 
 void cell_wipe(struct cell *cell, uint32_t index)
 {
-    DIR *directory = opendir(cell->nodes[index].data_dir);
-    for (const struct dirent *entry = directory == NULL ? NULL : readdir(directory); entry != NULL;
-         entry = readdir(directory)) {
-        char path[512];
-        snprintf(path, sizeof(path), "%s/%.255s", cell->nodes[index].data_dir, entry->d_name);
-        if (entry->d_name[0] != '.') {
-            unlink(path);
-        }
-    }
-    if (directory != NULL) {
-        closedir(directory);
-    }
+    char command[300];
+    /* In a process of its own: the thread sanitizer does not see libuv close its files, and takes a
+     * number that is used again for a race. */
+    snprintf(command, sizeof(command), "rm -f '%s'/*", cell->nodes[index].data_dir);
+    assert_int_equal(system(command), 0);
 }
 
 void cell_end(struct cell *cell)
