@@ -35,7 +35,7 @@ static void C2_asks_at_once_when_a_connection_is_made(void **state)
     propose_many(cell, 2);
     cell->now += 10 * TN_SECOND;
     tn_time before = cell->now;
-    cell_start(cell, 2);
+    log_cell_start(cell, 2);
     assert_true(cell_mails(cell, TN_LOG_FETCH) >= 1);
     cell_deliver_all(cell);
     assert_int_equal(cell->nodes[2].committed, 20);
@@ -51,7 +51,7 @@ static void C2_what_memory_lacks_comes_from_the_store(void **state)
     cell->cut = 4;
     propose_many(cell, 30);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 0, 2);
     cell_run(cell, cell->now + 10 * TN_SECOND);
     assert_true(cell_agrees(cell, 300));
     assert_true(cell->nodes[0].loads + cell->nodes[1].loads > 0);
@@ -67,7 +67,7 @@ static void C2_a_catch_up_run_is_bounded_in_bytes(void **state)
     cell->cut = 4;
     propose_many(cell, 10);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 0, 2);
     uint32_t runs = 0;
     while (cell->nodes[2].committed < 100 && runs < 100) {
         uint32_t fetch = cell_find(cell, TN_LOG_FETCH, 2, CELL_NODES_MAX);
@@ -94,7 +94,7 @@ static void C2_what_the_peers_have_deleted_needs_a_checkpoint(void **state)
     propose_many(cell, 30);
     cell_event(cell, 0, TN_LOG_EVENT_RETAIN, 200);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 0, 2);
     cell_run(cell, cell->now + 10 * TN_SECOND);
     assert_int_equal(cell->nodes[2].committed, 300); /* another one has it still */
     assert_int_equal(cell_count(cell, 2, TN_LOG_NOTICE_CHECKPOINT_NEEDED), 0);
@@ -103,8 +103,8 @@ static void C2_what_the_peers_have_deleted_needs_a_checkpoint(void **state)
     cell_event(cell, 0, TN_LOG_EVENT_RETAIN, 500);
     cell_event(cell, 1, TN_LOG_EVENT_RETAIN, 500);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
-    cell_connect(cell, 1, 2);
+    log_cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 1, 2);
     cell_run(cell, cell->now + 20 * TN_SECOND);
     assert_int_equal(cell->nodes[2].committed, 300);
     const struct tn_log_notice *notice = cell_last(cell, 2, TN_LOG_NOTICE_CHECKPOINT_NEEDED);
@@ -122,7 +122,7 @@ static void C2_an_answer_that_does_not_come_is_asked_for_elsewhere(void **state)
     propose_many(cell, 3);
     cell_run(cell, cell->now + TN_SECOND);
     cell->cut = 0;
-    cell_connect(cell, 1, 2); /* it is asked, and is gone before it answers */
+    log_cell_connect(cell, 1, 2); /* it is asked, and is gone before it answers */
     assert_true(cell_find(cell, TN_LOG_FETCH, 2, 1) < cell->mail_count);
     cell_crash(cell, 1);
     cell_run(cell, cell->now + 10 * TN_SECOND);
@@ -152,7 +152,7 @@ static void C2_catching_up_does_not_delay_new_commits(void **state)
     cell->cut = 4;
     propose_many(cell, 100);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 0, 2);
     for (uint32_t i = 0; i < 50; i++) {
         uint64_t before = cell->committed;
         cell_propose(cell, 0, 5);
@@ -205,14 +205,14 @@ static void V3_catching_up_leaves_the_promise_alone(void **state)
                                             .node = 2,
                                             .restart_word = cell->nodes[1].options.restart_word};
     cell_forge(cell, 1, 2, &prepare);
-    assert_int_equal(cell_status(cell, 2).promise.token, 5);
-    cell_connect(cell, 1, 2);
+    assert_int_equal(log_cell_status(cell, 2).promise.token, 5);
+    log_cell_connect(cell, 1, 2);
     cell_deliver_all(cell);
     assert_int_equal(cell->nodes[2].committed, 20);
-    assert_int_equal(cell_status(cell, 2).promise.token, 5);
+    assert_int_equal(log_cell_status(cell, 2).promise.token, 5);
     cell_crash(cell, 2);
-    cell_start(cell, 2);
-    assert_int_equal(cell_status(cell, 2).promise.token, 5);
+    log_cell_start(cell, 2);
+    assert_int_equal(log_cell_status(cell, 2).promise.token, 5);
     cell_free(cell);
 }
 
@@ -227,11 +227,11 @@ static void C1_a_number_alone_commits_nothing_that_was_accepted_under_another_ba
     cell_drop_all(cell);
     cell_crash(cell, 0);
     cell->cut = 4;
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell->nodes[0].disk->slots[1].entry.slot = 0; /* it had not been durable there */
     cell->nodes[0].disk->highest = 0;
     cell_crash(cell, 0);
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell_tenure(cell, 1, 2, FAR);
     cell_propose(cell, 1, 1); /* another value is chosen in slot 1, by the first two */
     cell_run(cell, cell->now + TN_SECOND);
@@ -265,14 +265,14 @@ static void accepts_beyond_the_ring_are_refused_and_catching_up_moves_it(void **
     struct tn_log_options base = {.window_slots = 8, .retain_slots = 16};
     struct log_cell *cell = led(&base);
     struct tn_log_message accept = {.kind = TN_LOG_ACCEPT, .entries_count = 1};
-    accept.ballot = cell_status(cell, 0).ballot;
+    accept.ballot = log_cell_status(cell, 0).ballot;
     struct tn_log_entry entry = {.slot = 17, .value = {.kind = TN_LOG_VALUE_NOOP}};
     cell_forge_entries(cell, 0, 1, &accept, &entry);
     assert_int_equal(cell_counters(cell, 1).beyond, 1);
     entry.slot = 16;
     cell_forge_entries(cell, 0, 1, &accept, &entry);
     assert_int_equal(cell_counters(cell, 1).beyond, 1);
-    assert_int_equal(cell_status(cell, 1).proposed, 16);
+    assert_int_equal(log_cell_status(cell, 1).proposed, 16);
     cell_free(cell);
 }
 
@@ -288,8 +288,8 @@ static void a_smaller_ring_than_before_does_not_forget_votes(void **state)
     cell->nodes[1].options.window_slots = 8;
     cell->nodes[1].options.retain_slots = 16;
     cell->nodes[1].options.waiting_max = 32;
-    cell_start(cell, 1);
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_DAMAGED); /* W3: it never guesses */
+    log_cell_start(cell, 1);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_DAMAGED); /* W3: it never guesses */
     cell_free(cell);
 }
 

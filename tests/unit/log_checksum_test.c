@@ -26,7 +26,7 @@ static struct log_cell *diverged(uint32_t nodes, uint32_t odd)
             cell_crash(cell, i);
             assert_true(cell->nodes[i].disk->committed >= 5);
             cell->nodes[i].disk->checksum ^= 1;
-            cell_start(cell, i);
+            log_cell_start(cell, i);
         }
     }
     cell_drop_all(cell);
@@ -41,7 +41,7 @@ static uint32_t stopped(struct log_cell *cell)
 {
     uint32_t members = 0;
     for (uint32_t i = 0; i < cell->nodes_count; i++) {
-        members |= cell_status(cell, i).state == TN_LOG_STATE_STOPPED ? 1U << i : 0;
+        members |= log_cell_status(cell, i).state == TN_LOG_STATE_STOPPED ? 1U << i : 0;
     }
     return members;
 }
@@ -72,7 +72,7 @@ static void C3_an_odd_leader_stops_itself(void **state)
     assert_int_equal(cell_last(cell, 0, TN_LOG_NOTICE_INCIDENT)->reason, TN_LOG_REASON_DIVERGED);
     cell_tenure(cell, 1, 3, FAR);
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 1).ready, 1);
+    assert_int_equal(log_cell_status(cell, 1).ready, 1);
     cell_free(cell);
 }
 
@@ -123,7 +123,7 @@ static void C3_equal_chains_stop_nobody(void **state)
     assert_int_equal(stopped(cell), 0);
     assert_int_equal(cell_counters(cell, 0).diverged, 0);
     for (uint32_t i = 0; i < 5; i++) {
-        assert_int_equal(cell_status(cell, i).checksum, cell_status(cell, 0).checksum);
+        assert_int_equal(log_cell_status(cell, i).checksum, log_cell_status(cell, 0).checksum);
     }
     cell_free(cell);
 }

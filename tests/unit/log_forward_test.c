@@ -18,7 +18,7 @@ static void lead(struct log_cell *cell, uint32_t node, uint64_t token)
     for (uint32_t i = 0; i < cell->nodes_count; i++) {
         cell_event(cell, i, TN_LOG_EVENT_LEADER, node);
     }
-    assert_int_equal(cell_status(cell, node).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, node).state, TN_LOG_STATE_ACTIVE);
 }
 
 static struct log_cell *led(const struct tn_log_options *base)
@@ -87,7 +87,7 @@ static void N4_a_copy_that_comes_after_the_leaders_restart_is_not_taken(void **s
     cell_run(cell, cell->now + 100 * MS);
     assert_int_equal(cell->committed, 2);
     cell_crash(cell, 0);
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     lead(cell, 0, 2);
     cell->mail[cell->mail_count++] = copy;
     cell_run(cell, cell->now + 100 * MS);
@@ -154,7 +154,7 @@ static void ceph_flaw_12_what_may_have_been_proposed_is_never_said_to_have_faile
     cell_deliver(cell, cell_find(cell, TN_LOG_FORWARD, 1, 0)); /* in a slot, and nobody says so */
     cell_drop_all(cell);
     cell_crash(cell, 0);
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell_run(cell, cell->now + TN_SECOND);
     assert_int_equal(cell->nodes[1].proposals[1].fate, CELL_LOST);
     cell->filter = NULL;
@@ -193,7 +193,7 @@ static void N4_a_leader_that_steps_down_refuses_its_guests_and_keeps_its_own(voi
     struct log_cell *cell = led(NULL);
     cell->cut = 2U | 4U;
     cell_propose(cell, 0, 30); /* the window takes 16 */
-    assert_int_equal(cell_status(cell, 0).waiting, 14);
+    assert_int_equal(log_cell_status(cell, 0).waiting, 14);
     cell_drop_all(cell);
     cell->cut = 0;
     cell_tenure(cell, 0, 1, 0);
@@ -237,7 +237,7 @@ static void N6_past_the_bounds_is_busy_and_what_was_taken_is_proposed(void **sta
     cell_run(cell, cell->now + TN_SECOND);
     assert_int_equal(cell->committed, 10);
     cell_crash(cell, 1);
-    cell_start(cell, 1);
+    log_cell_start(cell, 1);
     cell->value_bytes = 400;
     cell_propose(cell, 1, 4); /* two fit the bytes */
     assert_int_equal(cell->nodes[1].proposals[2].fate, CELL_ASKED);
@@ -270,10 +270,10 @@ static void N3_the_window_bounds_slots_and_bytes_in_flight(void **state)
     struct log_cell *cell = led(&base);
     cell->cut = 2U | 4U;
     cell_propose(cell, 0, 12);
-    assert_int_equal(cell_status(cell, 0).proposed, 10); /* of 100 bytes each */
+    assert_int_equal(log_cell_status(cell, 0).proposed, 10); /* of 100 bytes each */
     cell->value_bytes = 5000;
     cell_propose(cell, 0, 1);
-    assert_int_equal(cell_status(cell, 0).proposed, 10);
+    assert_int_equal(log_cell_status(cell, 0).proposed, 10);
     cell->cut = 0;
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell->committed, 13); /* alone, a large one is let through */
@@ -370,7 +370,7 @@ static void each_step_is_bounded_and_what_is_left_keeps_the_deadline_past(void *
     cell->value_bytes = 10000; /* a run takes a hundred */
     cell->slow_disks = true;
     cell_propose(cell, 0, 1000);
-    assert_true(cell_status(cell, 0).proposed < 200);
+    assert_true(log_cell_status(cell, 0).proposed < 200);
     assert_true(tn_log_deadline(cell->nodes[0].log) <= cell->now);
     cell_run(cell, cell->now + TN_SECOND);
     assert_int_equal(cell->committed, 1000);

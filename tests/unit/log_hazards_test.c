@@ -45,10 +45,10 @@ static void ceph_flaw_3_times_of_one_member_mean_nothing_to_another(void **state
     cell_propose(cell, 0, 2);
     cell_run(cell, cell->now + TN_SECOND);
     struct tn_log_message heartbeat = {.kind = TN_LOG_HEARTBEAT, .stamp = 90 * TN_SECOND};
-    heartbeat.ballot = cell_status(cell, 0).ballot;
-    tn_time age = cell_status(cell, 1).age_ns;
+    heartbeat.ballot = log_cell_status(cell, 0).ballot;
+    tn_time age = log_cell_status(cell, 1).age_ns;
     cell_forge(cell, 0, 1, &heartbeat); /* a stamp of the future was never this member's own */
-    assert_int_equal(cell_status(cell, 1).age_ns, age);
+    assert_int_equal(log_cell_status(cell, 1).age_ns, age);
     cell_free(cell);
 }
 
@@ -90,7 +90,7 @@ static void ceph_flaw_5_reads_go_on_while_slots_are_in_flight(void **state)
     uint64_t number = cell_read(cell, 1);
     cell_run(cell, cell->now + 200 * MS);
     assert_int_equal(cell->nodes[1].reads[number].done, 1);
-    assert_true(cell_status(cell, 1).age_ns < 2 * TN_SECOND); /* and stale ones at any time */
+    assert_true(log_cell_status(cell, 1).age_ns < 2 * TN_SECOND); /* and stale ones at any time */
     cell_free(cell);
 }
 
@@ -104,7 +104,7 @@ static void ceph_flaw_8_a_promise_or_a_vote_that_comes_twice_counts_once(void **
     cell_repeat(cell, cell_find(cell, TN_LOG_PROMISE, 1, 0));
     cell_repeat(cell, cell_find(cell, TN_LOG_PROMISE, 1, 0));
     cell_deliver_all(cell);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_RECOVERING);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_RECOVERING);
     cell->cut = 0;
     cell_run(cell, cell->now + TN_SECOND);
     cell->cut = 4U | 8U | 16U;
@@ -124,13 +124,13 @@ static void ceph_flaw_9_numbers_belong_to_ids_and_not_to_ranks(void **state)
     struct log_cell *cell = cell_new(4, &base);
     cell_tenure(cell, 2, 1, FAR);
     cell_run(cell, cell->now + 10 * MS);
-    struct tn_log_ballot before = cell_status(cell, 2).ballot;
+    struct tn_log_ballot before = log_cell_status(cell, 2).ballot;
     struct tn_log_value change = {.voters = 2U | 4U | 8U, .version = 2}; /* the first one leaves */
     cell_propose_configuration(cell, 2, &change);
     cell_propose(cell, 2, 20);
     cell_run(cell, cell->now + 2 * TN_SECOND);
     assert_int_equal(cell->committed, 21);
-    struct tn_log_ballot after = cell_status(cell, 2).ballot;
+    struct tn_log_ballot after = log_cell_status(cell, 2).ballot;
     assert_int_equal(after.node, 3);
     assert_int_equal(tn_log_ballot_compare(before, after), 0);
     cell_free(cell);
@@ -167,11 +167,11 @@ static void keyspace_flaw_3_accepting_raises_the_promise(void **state)
     struct tn_log_message prepare = {.kind = TN_LOG_PREPARE, .slot = 1, .ballot = seven};
     cell_forge(cell, 1, 0, &prepare);
     assert_int_equal(accept_at(cell, 2, 0, ten, 50), TN_LOG_ACCEPTED); /* no Prepare under ten */
-    assert_int_equal(cell_status(cell, 0).promise.token, 10);
+    assert_int_equal(log_cell_status(cell, 0).promise.token, 10);
     assert_int_equal(accept_at(cell, 1, 0, seven, 51), TN_LOG_ABORT);
     cell_crash(cell, 0); /* and it is durable with the value */
-    cell_start(cell, 0);
-    assert_int_equal(cell_status(cell, 0).promise.token, 10);
+    log_cell_start(cell, 0);
+    assert_int_equal(log_cell_status(cell, 0).promise.token, 10);
     assert_int_equal(accept_at(cell, 1, 0, seven, 51), TN_LOG_ABORT);
     cell_free(cell);
 }
@@ -225,13 +225,13 @@ static void phxpaxos_H3_a_proposal_at_a_member_that_is_behind_can_be_given_up(vo
     cell_propose(cell, 0, 10);
     cell_run(cell, cell->now + TN_SECOND);
     cell_crash(cell, 2);
-    cell_start(cell, 2);
+    log_cell_start(cell, 2);
     uint64_t number = cell_propose(cell, 2, 1);
     cell_run(cell, cell->now + 10 * TN_SECOND);
     cell_event(cell, 2, TN_LOG_EVENT_CANCEL, number);
     assert_int_equal(cell->nodes[2].proposals[number].fate, CELL_REFUSED);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 0, 2);
     cell_event(cell, 2, TN_LOG_EVENT_LEADER, 0);
     number = cell_propose(cell, 2, 1); /* and one that is behind may propose all the same */
     cell_deliver_all(cell);
@@ -249,10 +249,10 @@ static void phxpaxos_H4_memory_never_runs_ahead_of_the_disk(void **state)
     cell_deliver(cell, accept);
     cell_event(cell, 1, TN_LOG_EVENT_WRITE_FAILED, 0);
     struct tn_log_message heartbeat = {.kind = TN_LOG_HEARTBEAT, .committed = 2};
-    heartbeat.ballot = cell_status(cell, 0).ballot;
+    heartbeat.ballot = log_cell_status(cell, 0).ballot;
     cell_forge(cell, 0, 1, &heartbeat);
     assert_int_equal(cell->nodes[1].committed, 0);
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_STOPPED);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_STOPPED);
     cell_free(cell);
 }
 
@@ -274,7 +274,7 @@ static void phxpaxos_H5_the_largest_value_goes_through(void **state)
     cell_run(cell, cell->now + TN_SECOND);
     assert_int_equal(cell->committed, 1);
     cell->cut = 0;
-    cell_connect(cell, 1, 2);
+    log_cell_connect(cell, 1, 2);
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_true(cell_agrees(cell, 1));
     cell_free(cell);
@@ -299,7 +299,7 @@ static void phxpaxos_H10_the_first_slot_that_is_retained_is_served(void **state)
     cell_event(cell, 0, TN_LOG_EVENT_RETAIN, 21); /* it needs the very first one */
     cell_crash(cell, 1);
     cell->cut = 0;
-    cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 0, 2);
     cell_run(cell, cell->now + 10 * TN_SECOND);
     assert_int_equal(cell->nodes[2].committed, 50);
     assert_int_equal(cell_count(cell, 2, TN_LOG_NOTICE_CHECKPOINT_NEEDED), 0);

@@ -17,7 +17,7 @@ static struct log_cell *led(void)
     struct log_cell *cell = cell_new(3, NULL);
     cell_tenure(cell, 0, 1, FAR);
     cell_run(cell, cell->now + 10 * MS);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_ACTIVE);
     return cell;
 }
 
@@ -51,7 +51,7 @@ static void N1_begins_phase_1_only_inside_its_tenure(void **state)
     cell_run(cell, cell->now + 100 * MS);
     assert_int_equal(cell_counters(cell, 0).prepares, 1);
     assert_int_equal(cell->committed, 1);
-    assert_int_equal(cell_status(cell, 0).ballot.token, 2);
+    assert_int_equal(log_cell_status(cell, 0).ballot.token, 2);
     cell_free(cell);
 }
 
@@ -61,7 +61,7 @@ static void N1_a_retired_leader_proposes_nothing(void **state)
     struct log_cell *cell = cell_new(3, NULL);
     cell_tenure(cell, 0, 1, cell->now + TN_SECOND);
     cell_run(cell, cell->now + 2 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
     assert_int_equal(cell_counters(cell, 0).expired, 1);
     uint64_t number = cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + TN_SECOND);
@@ -81,12 +81,12 @@ static void N1_late_votes_still_choose_what_a_retired_leader_proposed(void **sta
     cell_propose(cell, 0, 3);
     cell->now += 2 * TN_SECOND; /* the tenure is over before a vote comes back */
     cell_fire(cell, 0);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
     assert_int_equal(cell->committed, 0);
     cell_deliver_all(cell);
     assert_int_equal(cell->committed, 3); /* choosing reads no clock */
     cell_fire(cell, 0);
-    assert_true(tn_log_ballot_is_none(cell_status(cell, 0).ballot));
+    assert_true(tn_log_ballot_is_none(log_cell_status(cell, 0).ballot));
     cell_free(cell);
 }
 
@@ -113,17 +113,17 @@ static void N1_the_token_comes_first_in_the_ballot(void **state)
     cell_run(cell, cell->now + 100 * MS);
     for (uint32_t i = 0; i < 5; i++) { /* however many attempts the old tenure has behind it */
         cell_crash(cell, 0);
-        cell_start(cell, 0);
+        log_cell_start(cell, 0);
         cell_tenure(cell, 0, 1, FAR);
         cell_run(cell, cell->now + 100 * MS);
     }
-    assert_true(cell_status(cell, 0).ballot.attempt >= 6);
+    assert_true(log_cell_status(cell, 0).ballot.attempt >= 6);
     cell_tenure(cell, 1, 2, FAR);
     cell_run(cell, cell->now + 100 * MS);
-    assert_int_equal(cell_status(cell, 1).ballot.token, 2);
-    assert_int_equal(cell_status(cell, 1).ballot.attempt, 1);
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_ACTIVE);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
+    assert_int_equal(log_cell_status(cell, 1).ballot.token, 2);
+    assert_int_equal(log_cell_status(cell, 1).ballot.attempt, 1);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
     assert_int_equal(cell_counters(cell, 0).preempted, 1);
     cell_free(cell);
 }
@@ -136,8 +136,8 @@ static void N1_a_former_owner_that_still_believes_gets_nothing_chosen(void **sta
     cell_run(cell, cell->now + 10 * MS);
     cell_propose(cell, 0, 1); /* its tenure is not over in its own eyes */
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 1).ready, 1);
-    assert_int_equal(cell_status(cell, 0).ballot.node, 0);
+    assert_int_equal(log_cell_status(cell, 1).ready, 1);
+    assert_int_equal(log_cell_status(cell, 0).ballot.node, 0);
     assert_int_equal(cell_counters(cell, 0).prepares, 1);
     cell_free(cell);
 }
@@ -181,7 +181,7 @@ static void N2_a_hole_becomes_a_noop(void **state)
     assert_int_equal(cell->chosen[1].kind, TN_LOG_VALUE_NOOP);
     assert_int_equal(cell->chosen[2].kind, TN_LOG_VALUE_PAYLOAD);
     assert_int_equal(cell_counters(cell, 2).noops, 1);
-    cell_start(cell, 0); /* and the one that knew better takes the noop */
+    log_cell_start(cell, 0); /* and the one that knew better takes the noop */
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_true(cell_agrees(cell, 2));
     cell_free(cell);
@@ -197,19 +197,19 @@ static void M4_ready_is_who_has_committed_and_applied_what_phase_1_reported(void
     cell_drop_all(cell);
     cell_crash(cell, 0);
     cell_tenure(cell, 1, 2, FAR);
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_RECOVERING);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_RECOVERING);
     cell_deliver(cell, cell_find(cell, TN_LOG_PREPARE, 1, 2));
     cell_deliver(cell, cell_find(cell, TN_LOG_PROMISE, 2, 1));
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_UPDATING_PREVIOUS);
-    assert_int_equal(cell_status(cell, 1).recovery_end, 2);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_UPDATING_PREVIOUS);
+    assert_int_equal(log_cell_status(cell, 1).recovery_end, 2);
     cell_run(cell, cell->now + 100 * MS);
-    assert_int_equal(cell_status(cell, 1).committed, 2);
-    assert_int_equal(cell_status(cell, 1).ready, 0); /* not applied yet */
+    assert_int_equal(log_cell_status(cell, 1).committed, 2);
+    assert_int_equal(log_cell_status(cell, 1).ready, 0); /* not applied yet */
     cell_apply(cell, 1);
-    assert_int_equal(cell_status(cell, 1).ready, 1);
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, 1).ready, 1);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_ACTIVE);
     cell_propose(cell, 1, 1);
-    assert_int_equal(cell_status(cell, 1).state, TN_LOG_STATE_UPDATING);
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_UPDATING);
     cell_free(cell);
 }
 
@@ -220,13 +220,13 @@ static void V1_a_leader_that_is_behind_fetches_first_and_asks_again(void **state
     cell->cut = 1U << 2;
     cell_propose(cell, 0, 8);
     cell_run(cell, cell->now + 2 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 2).committed, 0);
+    assert_int_equal(log_cell_status(cell, 2).committed, 0);
     cell->cut = 0;
     cell_crash(cell, 0);
     cell_tenure(cell, 2, 2, FAR);
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 2).state, TN_LOG_STATE_ACTIVE);
-    assert_int_equal(cell_status(cell, 2).committed, 8);
+    assert_int_equal(log_cell_status(cell, 2).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, 2).committed, 8);
     assert_int_equal(cell_counters(cell, 2).fetched, 8);
     assert_int_equal(cell_counters(cell, 2).reproposed, 0);
     cell_free(cell);
@@ -250,7 +250,7 @@ static void V1_a_promise_comes_in_pages_and_counts_with_its_last(void **state)
     cell_crash(cell, 0);
     cell_tenure(cell, 2, 2, FAR);
     uint32_t pages = 0;
-    while (cell_status(cell, 2).state == TN_LOG_STATE_RECOVERING) {
+    while (log_cell_status(cell, 2).state == TN_LOG_STATE_RECOVERING) {
         cell_deliver(cell, cell_find(cell, TN_LOG_PREPARE, 2, 1));
         uint32_t page = cell_find(cell, TN_LOG_PROMISE, 1, 2);
         assert_true(cell->mail[page].message.entries_count <= 1);
@@ -274,12 +274,12 @@ static void V1_suggest_a_restart_takes_a_number_of_its_own(void **state)
     cell_drop_all(cell);
     cell_crash(cell, 0); /* the promise to itself is lost: the number will come again */
     cell->slow_disks = false;
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell_drop_all(cell);
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell_counters(cell, 1).suggests, 1);
-    assert_int_equal(cell_status(cell, 0).ballot.attempt, 2);
+    assert_int_equal(log_cell_status(cell, 0).ballot.attempt, 2);
     assert_int_equal(cell->committed, 1);
     assert_int_equal(cell_count(cell, 0, TN_LOG_NOTICE_INCIDENT), 0);
     cell_free(cell);
@@ -328,7 +328,7 @@ static void N2_the_members_of_a_new_configuration_promise_before_its_first_slot(
     cell->cut = 0;
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell->committed, 13);
-    assert_int_equal(cell_status(cell, 0).configuration, 2);
+    assert_int_equal(log_cell_status(cell, 0).configuration, 2);
     cell_crash(cell, 1); /* the old ones are not needed any more */
     cell_crash(cell, 2);
     cell_propose(cell, 0, 3);
@@ -351,10 +351,10 @@ static void G2_a_configuration_is_known_after_a_restart(void **state)
         cell_run(cell, cell->now + 20 * MS);
     }
     cell_crash(cell, 0);
-    cell_start(cell, 0);
-    assert_int_equal(cell_status(cell, 0).configuration, 2);
-    assert_int_equal(cell_status(cell, 0).voters, change.voters);
-    assert_int_equal(cell_status(cell, 0).learners, change.learners);
+    log_cell_start(cell, 0);
+    assert_int_equal(log_cell_status(cell, 0).configuration, 2);
+    assert_int_equal(log_cell_status(cell, 0).voters, change.voters);
+    assert_int_equal(log_cell_status(cell, 0).learners, change.learners);
     cell_free(cell);
 }
 
@@ -391,7 +391,7 @@ static void N1_in_a_free_group_whoever_needs_to_propose_leads(void **state)
     cell_propose(cell, 1, 1);
     cell_run(cell, cell->now + 100 * MS);
     assert_int_equal(cell->committed, 1);
-    assert_int_equal(cell_status(cell, 1).ready, 1);
+    assert_int_equal(log_cell_status(cell, 1).ready, 1);
     cell_propose(cell, 0, 1); /* a leader is known: to it */
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell->committed, 2);
@@ -413,7 +413,7 @@ static void N1_in_a_free_group_a_leader_unheard_of_is_replaced(void **state)
     assert_true(cell->committed == 2 || cell->nodes[0].proposals[1].fate == CELL_LOST);
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + 3 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 0).ready, 1);
+    assert_int_equal(log_cell_status(cell, 0).ready, 1);
     assert_int_equal(cell->nodes[0].proposals[2].fate, CELL_ASSIGNED);
     cell_free(cell);
 }
@@ -447,7 +447,7 @@ static void ceph_flaw_13_a_member_alone_recovers_what_it_had_accepted(void **sta
     cell->nodes[0].disk->committed = 0; /* what it knew of commits is lost */
     cell->nodes[0].disk->checksum = 0;
     cell->nodes[0].applied = 0;
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + TN_SECOND);
     assert_int_equal(cell->nodes[0].committed, 3);
@@ -482,7 +482,7 @@ static void V3_a_failed_write_stops_the_machine(void **state)
     cell->slow_disks = true;
     cell_propose(cell, 0, 1);
     cell_event(cell, 0, TN_LOG_EVENT_WRITE_FAILED, 0);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_STOPPED);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_STOPPED);
     assert_int_equal(cell_last(cell, 0, TN_LOG_NOTICE_INCIDENT)->reason, TN_LOG_REASON_DISK_FAILED);
     uint64_t number = cell_propose(cell, 0, 2);
     assert_int_equal(cell->nodes[0].proposals[number].reason, TN_LOG_REASON_STOPPED);
@@ -496,7 +496,7 @@ static void V3_a_failed_write_stops_the_machine(void **state)
     assert_int_equal(cell->mail_count, 0);
     cell_tenure(cell, 1, 2, FAR);
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 1).ready, 1); /* the others go on */
+    assert_int_equal(log_cell_status(cell, 1).ready, 1); /* the others go on */
     cell_free(cell);
 }
 
@@ -553,10 +553,10 @@ static void a_lost_prepare_is_sent_again(void **state)
     cell->filter_data = &kinds;
     cell_tenure(cell, 0, 1, FAR);
     cell_run(cell, cell->now + 100 * MS);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_RECOVERING);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_RECOVERING);
     cell->filter = NULL;
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_ACTIVE);
     assert_int_equal(cell_counters(cell, 0).prepares, 1);
     cell_free(cell);
 }

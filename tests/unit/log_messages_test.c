@@ -95,7 +95,7 @@ static void ranges_are_ranges(void **state)
     (void)state;
     struct log_cell *cell = led();
     struct tn_log_message message = {.kind = TN_LOG_ACCEPTED, .slot = 4, .slot_end = 4};
-    message.ballot = cell_status(cell, 0).ballot;
+    message.ballot = log_cell_status(cell, 0).ballot;
     counted_as_malformed(cell, &message, NULL);
     message.slot_end = 5; /* not proposed yet */
     counted_as_malformed(cell, &message, NULL);
@@ -116,9 +116,9 @@ static void one_ballot_and_slot_have_one_value(void **state)
     struct log_cell *cell = led();
     struct tn_log_message message = {.kind = TN_LOG_ACCEPT, .entries_count = 1};
     struct tn_log_entry entry = {.slot = 4, .value = {.kind = TN_LOG_VALUE_NOOP}};
-    message.ballot = cell_status(cell, 0).ballot;
+    message.ballot = log_cell_status(cell, 0).ballot;
     cell_forge_entries(cell, 0, 1, &message, &entry);
-    assert_int_equal(cell_status(cell, 1).proposed, 4);
+    assert_int_equal(log_cell_status(cell, 1).proposed, 4);
     cell_drop_all(cell);
     entry.value = (struct tn_log_value){
         .kind = TN_LOG_VALUE_PAYLOAD, .bytes = cell->value_bytes, .digest = 1};

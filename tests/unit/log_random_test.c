@@ -54,7 +54,7 @@ static void shake(struct log_cell *cell, const struct weather *weather, uint64_t
         if (cell->nodes[node].log != NULL) {
             cell_crash(cell, node);
         } else {
-            cell_start(cell, node);
+            log_cell_start(cell, node);
         }
     }
     if (weather->mode == TN_LOG_MODE_LEASED && chance(cell, weather->tenures)) {
@@ -62,7 +62,7 @@ static void shake(struct log_cell *cell, const struct weather *weather, uint64_t
         cell_tenure(cell, node, ++*token, cell->now + cell_random(cell, 400) * TN_MILLISECOND);
     }
     if (chance(cell, 5)) {
-        cell_connect(cell, node, (node + 1) % cell->nodes_count);
+        log_cell_connect(cell, node, (node + 1) % cell->nodes_count);
     }
     if (chance(cell, 150)) {
         cell_propose(cell, node, 1 + (uint32_t)cell_random(cell, 6));
@@ -90,7 +90,7 @@ static void calm(struct log_cell *cell, const struct weather *weather, uint64_t 
     cell->slow_disks = false;
     for (uint32_t i = 0; i < cell->nodes_count; i++) {
         if (cell->nodes[i].log == NULL) {
-            cell_start(cell, i);
+            log_cell_start(cell, i);
         }
     }
     cell_writes_done(cell);
@@ -123,7 +123,7 @@ static void play(const struct weather *weather, uint64_t seed)
     calm(cell, weather, &token);
     if (!cell_agrees(cell, 1)) {
         for (uint32_t i = 0; i < cell->nodes_count; i++) {
-            struct tn_log_status status = cell_status(cell, i);
+            struct tn_log_status status = log_cell_status(cell, i);
             print_message("# node %u state %u leader %u committed %llu of %llu waiting %u\n", i,
                           status.state, status.leader, (unsigned long long)status.committed,
                           (unsigned long long)cell->committed, status.waiting);

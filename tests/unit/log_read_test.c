@@ -82,7 +82,7 @@ static void Reads_3_answers_to_an_earlier_try_or_run_do_not_count(void **state)
     cell_drop_all(cell);
     cell_crash(cell, 1);
     cell->cut = 7;
-    cell_start(cell, 1);
+    log_cell_start(cell, 1);
     cell->cut = 1;
     uint64_t number = cell_read(cell, 1);
     assert_true(cell->mail[cell_find(cell, TN_LOG_READ, 1, 2)].message.id != id);
@@ -104,19 +104,19 @@ static void Reads_3_a_slot_that_nobody_finishes_is_filled_for_the_reader(void **
     cell_drop_all(cell);
     cell_crash(cell, 0);
     cell->cut = 2;
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell->nodes[0].disk->highest = 0; /* only the second one knows of the slots */
     cell_crash(cell, 0);
     cell->nodes[0].disk->slots[1].entry.slot = 0;
     cell->nodes[0].disk->slots[2].entry.slot = 0;
     cell->nodes[0].disk->slots[3].entry.slot = 0;
-    cell_start(cell, 0);
+    log_cell_start(cell, 0);
     cell_tenure(cell, 2, 2, FAR);
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 2).ready, 1); /* a majority has nothing */
+    assert_int_equal(log_cell_status(cell, 2).ready, 1); /* a majority has nothing */
     cell->cut = 0;
     cell_event(cell, 1, TN_LOG_EVENT_LEADER, 2);
-    cell_connect(cell, 1, 2);
+    log_cell_connect(cell, 1, 2);
     uint64_t number = cell_read(cell, 1);
     cell_run(cell, cell->now + 2 * TN_SECOND);
     assert_int_equal(cell->nodes[1].reads[number].done, 1);
@@ -198,12 +198,12 @@ static void Reads_4_the_age_counts_from_the_own_send_time_of_what_was_answered(v
     struct log_cell *cell = led(3);
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + 10 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 0).age_ns, 0);
-    tn_time age = cell_status(cell, 1).age_ns;
+    assert_int_equal(log_cell_status(cell, 0).age_ns, 0);
+    tn_time age = log_cell_status(cell, 1).age_ns;
     assert_true(age > 0 && age <= 2100 * MS); /* two idle heartbeats: sent, and given back */
     cell->cut = 2;
     cell_run(cell, cell->now + 10 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 1).age_ns, age + 10 * TN_SECOND);
+    assert_int_equal(log_cell_status(cell, 1).age_ns, age + 10 * TN_SECOND);
     cell_free(cell);
 }
 
@@ -212,7 +212,7 @@ static void Reads_4_a_member_that_heard_nobody_does_not_know_its_age(void **stat
     (void)state;
     struct log_cell *cell = cell_new(3, NULL);
     cell_run(cell, cell->now + TN_SECOND);
-    assert_int_equal(cell_status(cell, 1).age_ns, TN_TIME_NEVER);
+    assert_int_equal(log_cell_status(cell, 1).age_ns, TN_TIME_NEVER);
     cell_free(cell);
 }
 
@@ -223,10 +223,10 @@ static void Reads_4_a_leader_without_a_lease_is_as_fresh_as_its_majority(void **
     struct log_cell *cell = cell_new(3, &base);
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + 3 * TN_SECOND);
-    assert_true(cell_status(cell, 0).age_ns <= TN_SECOND);
+    assert_true(log_cell_status(cell, 0).age_ns <= TN_SECOND);
     cell->cut = 1;
     cell_run(cell, cell->now + 10 * TN_SECOND);
-    assert_true(cell_status(cell, 0).age_ns >= 10 * TN_SECOND);
+    assert_true(log_cell_status(cell, 0).age_ns >= 10 * TN_SECOND);
     cell_free(cell);
 }
 
@@ -241,7 +241,7 @@ static void damage(struct log_cell *cell, uint32_t node, uint32_t how)
     cell->nodes[node].disk->checksum = 0;
     cell->nodes[node].applied = 0;
     cell->nodes[node].votes_less = how;
-    cell_start(cell, node);
+    log_cell_start(cell, node);
     cell->nodes[node].votes_less = 0;
 }
 
@@ -253,14 +253,14 @@ static void W3_a_damaged_member_does_not_vote_until_it_has_what_it_may_have_lost
     cell_run(cell, cell->now + TN_SECOND);
     cell->cut = 2 | 4;
     damage(cell, 2, 1);
-    assert_int_equal(cell_status(cell, 2).state, TN_LOG_STATE_DAMAGED);
+    assert_int_equal(log_cell_status(cell, 2).state, TN_LOG_STATE_DAMAGED);
     cell->cut = 2; /* with the leader alone it is no majority */
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell->committed, 10);
     cell->cut = 0;
     cell_run(cell, cell->now + 10 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 2).state, TN_LOG_STATE_FOLLOWER);
+    assert_int_equal(log_cell_status(cell, 2).state, TN_LOG_STATE_FOLLOWER);
     assert_true(cell->committed >= 11 + 16); /* the leader filled the window for it */
     assert_true(cell_agrees(cell, 27));
     cell_crash(cell, 1);
@@ -307,7 +307,7 @@ static void V4_without_its_promise_it_never_votes_again_and_still_learns(void **
     cell->nodes[2].disk->promise = (struct tn_log_ballot){0};
     damage(cell, 2, 2);
     cell_run(cell, cell->now + 20 * TN_SECOND);
-    assert_int_equal(cell_status(cell, 2).state, TN_LOG_STATE_DAMAGED);
+    assert_int_equal(log_cell_status(cell, 2).state, TN_LOG_STATE_DAMAGED);
     assert_int_equal(cell->nodes[2].committed, 10);
     cell_crash(cell, 1);
     cell_propose(cell, 0, 1);

@@ -17,7 +17,7 @@ static void a_leader_commits_what_is_proposed_and_all_execute_it(void **state)
     struct log_cell *cell = cell_new(3, NULL);
     cell_tenure(cell, 0, 1, FAR);
     cell_run(cell, cell->now + 10 * TN_MILLISECOND);
-    assert_int_equal(cell_status(cell, 0).state, TN_LOG_STATE_ACTIVE);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_ACTIVE);
     cell_propose(cell, 0, 5);
     cell_run(cell, cell->now + TN_SECOND);
     assert_true(cell_agrees(cell, 5));
