@@ -29,7 +29,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATCHES = ROOT / "tests" / "explore" / "mutants"
 SOURCES = ["src/paxos/lease_acceptor.c", "src/paxos/lease_proposer.c", "src/paxos/ceiling.c",
-           "src/paxos/configuration.c",
+           "src/paxos/configuration.c", "src/paxos/log_acceptor.c", "src/paxos/log_proposer.c",
+           "src/paxos/log_learner.c", "src/paxos/log_configuration.c", "src/check/log_rows.c",
            "src/base/text.c", "src/check/lease_rows.c", "src/cmd/simulate_search.c",
            "tests/explore/mutants/explorer.c"]
 FOLDERS = ["include", "src/base", "src/paxos", "src/check"]
@@ -63,8 +64,7 @@ class Mutant:
 
 def sources():
     found = (ROOT / "src/check").glob("explore*.c")
-    explore = sorted(p.relative_to(ROOT).as_posix() for p in found
-                     if not p.name.startswith("explore_log"))  # that of logs is another model
+    explore = sorted(p.relative_to(ROOT).as_posix() for p in found)
     return SOURCES + explore
 
 
@@ -193,7 +193,7 @@ def main():
         mutants = [m for m in mutants if m.name not in slow]
     common = build_common(out)
     failed = 0
-    print(f"{'mutant':<26} {'rule':<18} {'configuration':<22} {'seconds':>8}  verdict")
+    print(f"{'mutant':<34} {'rule':<18} {'configuration':<22} {'seconds':>8}  verdict")
     for mutant in mutants:
         wrong = build(mutant, out, common)
         result, seconds = {}, 0.0
@@ -205,7 +205,7 @@ def main():
                             f", {result['trace_states']} states"
                             f", {result.get('states', 0)} searched")
         failed += wrong is not None
-        print(f"{mutant.name:<26} {mutant.rule:<18} {mutant.config:<22} {seconds:8.1f}  {verdict}",
+        print(f"{mutant.name:<34} {mutant.rule:<18} {mutant.config:<22} {seconds:8.1f}  {verdict}",
               flush=True)
     print(f"{len(mutants) - failed} of {len(mutants)} mutants as they should be")
     return 1 if failed else 0

@@ -118,7 +118,7 @@ static uint32_t find_flaw(const struct tn__explore_log *log,
     return holds ? TN_EXPLORE_LOG_FLAW_NONE : flaw;
 }
 
-static bool flaw_counts(const struct tn__explore_log *log, uint32_t flaw)
+bool tn__explore_log_judges(const struct tn__explore_log *log, uint32_t flaw)
 {
     tn_assert(flaw != TN_EXPLORE_LOG_FLAW_NONE && flaw < TN_EXPLORE_LOG_FLAWS_END);
     return log->invariant == NULL || strcmp(log->invariant, flaw_names[flaw]) == 0;
@@ -133,7 +133,7 @@ const char *tn__explore_log_check(void *context, const void *state)
         return flaw_names[cluster.flaw];
     }
     for (uint32_t flaw = 1; flaw < TN_EXPLORE_LOG_FLAWS_END; flaw++) {
-        if (flaw_counts(log, flaw) && find_flaw(log, &cluster, flaw) != 0) {
+        if (tn__explore_log_judges(log, flaw) && find_flaw(log, &cluster, flaw) != 0) {
             return flaw_names[flaw];
         }
     }

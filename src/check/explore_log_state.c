@@ -142,7 +142,8 @@ void tn__explore_log_pack(const struct tn__explore_log *log,
             tn__explore_log_flaw(cluster, TN_EXPLORE_LOG_FLAW_VALUE);
         }
     }
-    if (packed->promise < before.promise) {
+    if (packed->promise < before.promise &&
+        tn__explore_log_judges(log, TN_EXPLORE_LOG_FLAW_PROMISE)) {
         tn__explore_log_flaw(cluster, TN_EXPLORE_LOG_FLAW_PROMISE);
     }
     if (!tn__explore_log_has(log, TN_EXPLORE_LOG_WRITES)) {

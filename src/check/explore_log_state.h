@@ -123,6 +123,9 @@ static inline uint32_t tn__explore_log_attempt_of(const struct tn__explore_log_c
     return i;
 }
 
+/* Is the search judged by this one? */
+bool tn__explore_log_judges(const struct tn__explore_log *log, uint32_t flaw);
+
 void tn__explore_log_flaw(struct tn__explore_log_cluster *cluster, enum tn__explore_log_flaw flaw);
 
 struct tn_log_ballot tn__explore_log_ballot(const struct tn__explore_log *log, uint32_t number);

@@ -93,7 +93,7 @@ static void begins(const struct step *step, uint32_t proposer, uint32_t ballot)
     emit(step, &next, tn__explore_log_event(TN_EXPLORE_LOG_BEGIN, proposer, ballot, 0));
 }
 
-/* Who is asked: the voters of `from`, and by N2 those of the next slot. */
+/* Who is asked: the voters of the first slot that is not committed, and by N2 those of the next. */
 static uint32_t asked(const struct tn__explore_log *log,
                       const struct tn__explore_log_cluster *cluster, uint32_t proposer)
 {
@@ -106,7 +106,8 @@ static uint32_t asked(const struct tn__explore_log *log,
         return (uint32_t)log->config.voters | log->config.voters_next;
     }
     tn__explore_log_unpack(log, cluster, proposer, &cells);
-    return tn__log_configuration_at(&cells.configurations, packed->from)->voters |
+    uint64_t first = cells.learner.committed + 1;
+    return tn__log_configuration_at(&cells.configurations, first)->voters |
            tn__log_configuration_at(&cells.configurations, packed->next)->voters;
 }
 
@@ -195,7 +196,7 @@ static void accept(const struct tn__explore_log *log, struct tn__explore_log_clu
     enum tn__log_verdict verdict =
         tn__log_acceptor_accept(&cells.acceptor, cells.slots, tn__explore_log_ballot(log, ballot),
                                 slot, &value, cells.learner.committed, &forgotten);
-    if (verdict == TN__LOG_CONFLICT) {
+    if (verdict == TN__LOG_CONFLICT && tn__explore_log_judges(log, TN_EXPLORE_LOG_FLAW_VALUE)) {
         tn__explore_log_flaw(cluster, TN_EXPLORE_LOG_FLAW_VALUE); /* nobody here lies */
     }
     if (verdict != TN__LOG_ACCEPTED && verdict != TN__LOG_RESOLVED) {

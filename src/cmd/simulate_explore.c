@@ -69,7 +69,7 @@ static const struct tn__cmd_option option_table[] = {
 
 static const struct tn__cmd_program program = {
     .name = "tenure-sim explore",
-    .summary = "search every state of a small cluster of the real lease cells",
+    .summary = "search every state of a small cluster of the real cells",
     .environment = "TENURE_SIM_",
     .options = option_table,
     .options_count = sizeof(option_table) / sizeof(option_table[0]),
@@ -83,9 +83,13 @@ static const struct tn__cmd_program program = {
 static void list_json(void)
 {
     struct tn__explore_lease_config config;
+    struct tn__explore_log_config log;
     printf("{\"configurations\": [");
     for (uint32_t i = 0; tn__explore_lease_config_at(i, &config); i++) {
         printf("%s\"%s\"", i == 0 ? "" : ", ", config.name);
+    }
+    for (uint32_t i = 0; tn__explore_log_config_at(i, &log); i++) {
+        printf(", \"%s\"", log.name);
     }
     printf("], \"mutants\": [");
     for (uint32_t i = 0; i < tn__explore_mutants_count; i++) {
@@ -109,6 +113,11 @@ static int list(bool json)
                : config.violates ? "fail"
                                  : "hold",
                config.about);
+    }
+    struct tn__explore_log_config log;
+    for (uint32_t i = 0; tn__explore_log_config_at(i, &log); i++) {
+        printf("%-28s %u/%u/%u  %-5s %s\n", log.name, log.proposers, log.nodes, log.ballots,
+               log.setting ? "-" : "hold", log.about);
     }
     printf("\nmutants\n");
     for (uint32_t i = 0; i < tn__explore_mutants_count; i++) {
@@ -202,7 +211,7 @@ static int run_one(const struct tn__cmd_options *options)
     const char *name = tn__cmd_text(options, "config");
     struct tn__search_request request = request_of(options);
     struct tn__search_totals totals = {0};
-    if (!tn__explore_lease_config_find(name, &request.config)) {
+    if (!tn__search_config_find(&request, name)) {
         fprintf(stderr, "tenure-sim explore: there is no configuration \"%s\"; --list names them\n",
                 name);
         return TN_CMD_USAGE;
@@ -222,6 +231,17 @@ static int worse(int a, int b)
     return TN_CMD_DONE;
 }
 
+/* One of a series; `found` is worse or better than what was found before. */
+static int run_next(struct tn__search_request *request, struct tn__search_totals *totals,
+                    bool violates, int status)
+{
+    int found = tn__search(request, totals);
+    if (violates) {
+        found = found == TN_SEARCH_VIOLATION ? TN_CMD_DONE : TN_CMD_FAILED;
+    }
+    return worse(status, found);
+}
+
 static int run_series(const struct tn__cmd_options *options)
 {
     bool quick = tn__cmd_switch(options, "quick");
@@ -231,14 +251,14 @@ static int run_series(const struct tn__cmd_options *options)
     request.quiet = true;
     tn__search_heading();
     for (uint32_t i = 0; tn__explore_lease_config_at(i, &request.config); i++) {
-        if (request.config.setting || (quick && request.config.seconds > QUICK_SECONDS)) {
-            continue;
+        if (!request.config.setting && (!quick || request.config.seconds <= QUICK_SECONDS)) {
+            status = run_next(&request, &totals, request.config.violates != 0, status);
         }
-        int found = tn__search(&request, &totals);
-        if (request.config.violates) {
-            found = found == TN_SEARCH_VIOLATION ? TN_CMD_DONE : TN_CMD_FAILED;
+    }
+    for (uint32_t i = 0; tn__explore_log_config_at(i, &request.log); i++) {
+        if (!request.log.setting && (!quick || request.log.seconds <= QUICK_SECONDS)) {
+            status = run_next(&request, &totals, false, status);
         }
-        status = worse(status, found);
     }
     double seconds = (double)totals.elapsed_ns / 1e9;
     printf("%" PRIu32 " searches, %" PRIu32 " with another verdict than they should have, %.1f s\n",

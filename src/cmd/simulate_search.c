@@ -13,6 +13,23 @@
 /* Longer than any trace that has been seen, states included. */
 #define STORY_BYTES (4U << 20)
 
+static bool is_of_log(const struct tn__search_request *request)
+{
+    return request->log.name != NULL;
+}
+
+static const char *name_of(const struct tn__search_request *request)
+{
+    return is_of_log(request) ? request->log.name : request->config.name;
+}
+
+bool tn__search_config_find(struct tn__search_request *request, const char *name)
+{
+    request->log.name = NULL;
+    return tn__explore_lease_config_find(name, &request->config) ||
+           tn__explore_log_config_find(name, &request->log);
+}
+
 static uint64_t clock_now(void *context)
 {
     struct timespec now;
@@ -53,16 +70,16 @@ static void print_line(const struct tn__search_request *request,
     char verdict[96];
     verdict_text(result, verdict, sizeof(verdict));
     printf("%-28s %11" PRIu64 " %13" PRIu64 " %6" PRIu32 " %8.1f %7.2f %8" PRIu64 "  %s%s\n",
-           request->config.name, result->states_count, result->transitions_count,
-           result->levels_count, seconds(result->elapsed_ns), rate(result) / 1e6,
-           result->bytes_peak >> 20, verdict, right ? "" : "  <- not what it should be");
+           name_of(request), result->states_count, result->transitions_count, result->levels_count,
+           seconds(result->elapsed_ns), rate(result) / 1e6, result->bytes_peak >> 20, verdict,
+           right ? "" : "  <- not what it should be");
     fflush(stdout);
 }
 
 static void print_json(const struct tn__search_request *request,
                        const struct tn__explore_result *result)
 {
-    printf("{\"configuration\": \"%s\", ", request->config.name);
+    printf("{\"configuration\": \"%s\", ", name_of(request));
     if (request->mutant != NULL) {
         printf("\"mutant\": \"%s\", ", request->mutant);
     }
@@ -83,7 +100,7 @@ static void print_json(const struct tn__search_request *request,
 /* ---- The story --------------------------------------------------------------------------------
  */
 
-static void print_story(const struct tn__explore_lease *lease,
+static void print_story(const struct tn__explore_model *model,
                         const struct tn__explore_result *result)
 {
     char *bytes = malloc(STORY_BYTES);
@@ -94,36 +111,46 @@ static void print_story(const struct tn__explore_lease *lease,
     }
     struct tn__text text;
     tn__text_init(&text, bytes, STORY_BYTES);
-    tn__explore_trace_print(&lease->model, &result->trace, true, &text);
+    tn__explore_trace_print(model, &result->trace, true, &text);
     printf("\n%s\nThe last state breaks %s; no shorter run does.%s\n", bytes, result->violated,
            result->trace.concrete ? "" : "\n(Names are those of the canonical states.)");
     free(bytes);
 }
 
-/* The story as a scenario: each event in the words it is printed in (docs/scenarios.md). */
-static bool write_scenario(const struct tn__search_request *request,
-                           const struct tn__explore_lease *lease,
-                           const struct tn__explore_result *result)
+/* The story as a scenario: each event in the words it is printed in (docs/scenarios.md). What is
+ * played is the lease, so of the log it is the story alone. */
+static void write_events(FILE *file, const struct tn__search_request *request,
+                         const struct tn__explore_model *model,
+                         const struct tn__explore_result *result)
+{
+    fprintf(file, "# title: %s breaks %s in %" PRIu32 " states\n", name_of(request),
+            result->violated, result->trace.states_count);
+    if (request->mutant != NULL) {
+        fprintf(file, "# mutant: %s\n", request->mutant);
+    }
+    if (!is_of_log(request)) {
+        fprintf(file, "\nexplore config=%s invariant=%s%s\n----\n\n", name_of(request),
+                result->violated, result->trace.concrete ? "" : " reduced");
+    }
+    for (uint32_t i = 1; i < result->trace.states_count; i++) {
+        char words[256];
+        struct tn__text text;
+        tn__text_init(&text, words, sizeof(words));
+        model->print_event(model->context, result->trace.events[i], &text);
+        fprintf(file, is_of_log(request) ? "%s\n" : "step %s\n----\n\n", words);
+    }
+}
+
+static bool write_trace(const struct tn__search_request *request,
+                        const struct tn__explore_model *model,
+                        const struct tn__explore_result *result)
 {
     FILE *file = fopen(request->trace, "w");
     if (file == NULL) {
         fprintf(stderr, "tenure-sim: %s: %s\n", request->trace, strerror(errno));
         return false;
     }
-    fprintf(file, "# title: %s breaks %s in %" PRIu32 " states\n", request->config.name,
-            result->violated, result->trace.states_count);
-    if (request->mutant != NULL) {
-        fprintf(file, "# mutant: %s\n", request->mutant);
-    }
-    fprintf(file, "\nexplore config=%s invariant=%s%s\n----\n\n", request->config.name,
-            result->violated, result->trace.concrete ? "" : " reduced");
-    for (uint32_t i = 1; i < result->trace.states_count; i++) {
-        char words[256];
-        struct tn__text text;
-        tn__text_init(&text, words, sizeof(words));
-        lease->model.print_event(lease->model.context, result->trace.events[i], &text);
-        fprintf(file, "step %s\n----\n\n", words);
-    }
+    write_events(file, request, model, result);
     bool written = ferror(file) == 0;
     if (fclose(file) != 0 || !written) {
         fprintf(stderr, "tenure-sim: %s: it could not be written\n", request->trace);
@@ -136,12 +163,13 @@ static bool write_scenario(const struct tn__search_request *request,
  */
 
 static void print_search(const struct tn__search_request *request,
-                         const struct tn__explore_lease *lease,
+                         const struct tn__explore_model *model,
                          const struct tn__explore_result *result)
 {
     char verdict[96];
     verdict_text(result, verdict, sizeof(verdict));
-    printf("%s: %s\n", request->config.name, request->config.about);
+    printf("%s: %s\n", name_of(request),
+           is_of_log(request) ? request->log.about : request->config.about);
     printf("verdict      %s\n", verdict);
     printf("states       %" PRIu64 " distinct\n", result->states_count);
     printf("transitions  %" PRIu64 ", %" PRIu64
@@ -152,7 +180,7 @@ static void print_search(const struct tn__search_request *request,
            seconds(result->elapsed_ns), rate(result) / 1e6, request->threads);
     printf("memory       %" PRIu64 " MiB\n", result->bytes_peak >> 20);
     if (result->verdict == TN_EXPLORE_VIOLATION) {
-        print_story(lease, result);
+        print_story(model, result);
     }
 }
 
@@ -171,8 +199,18 @@ static int status_of(const struct tn__explore_result *result)
 int tn__search(const struct tn__search_request *request, struct tn__search_totals *totals)
 {
     struct tn__explore_lease lease;
-    tn__explore_lease_init(&lease, &request->config, request->reduced);
-    lease.invariant = request->invariant;
+    struct tn__explore_log log;
+    const struct tn__explore_model *model = &lease.model;
+    bool violates = false;
+    if (is_of_log(request)) {
+        tn__explore_log_init(&log, &request->log, request->reduced);
+        log.invariant = request->invariant;
+        model = &log.model;
+    } else {
+        tn__explore_lease_init(&lease, &request->config, request->reduced);
+        lease.invariant = request->invariant;
+        violates = request->config.violates != 0;
+    }
     struct tn__explore_options options = {
         .memory_bytes_max = request->memory_bytes,
         .hash_seed = request->seed,
@@ -180,10 +218,10 @@ int tn__search(const struct tn__search_request *request, struct tn__search_total
         .now_ns = clock_now,
     };
     struct tn__explore_result result;
-    tn__explore(&lease.model, &options, &result);
+    tn__explore(model, &options, &result);
 
     int status = status_of(&result);
-    bool right = status == (request->config.violates ? TN_SEARCH_VIOLATION : 0);
+    bool right = status == (violates ? TN_SEARCH_VIOLATION : 0);
     totals->states += result.states_count;
     totals->transitions += result.transitions_count;
     totals->elapsed_ns += result.elapsed_ns;
@@ -194,10 +232,10 @@ int tn__search(const struct tn__search_request *request, struct tn__search_total
     if (request->quiet) {
         print_line(request, &result, right);
     } else {
-        print_search(request, &lease, &result);
+        print_search(request, model, &result);
     }
     if (request->trace != NULL && result.verdict == TN_EXPLORE_VIOLATION &&
-        !write_scenario(request, &lease, &result)) {
+        !write_trace(request, model, &result)) {
         status = 1;
     }
     if (request->json && !request->quiet) {

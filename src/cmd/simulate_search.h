@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "check/explore_lease.h"
+#include "check/explore_log.h"
 
 /* Statuses beside those of every program. */
 #define TN_SEARCH_VIOLATION 3
@@ -14,6 +15,7 @@
 
 struct tn__search_request {
     struct tn__explore_lease_config config;
+    struct tn__explore_log_config log; /* the log's cells, if it has a name; else the lease's */
     const char *mutant;    /* whose explorer this is; NULL: the code as it is */
     const char *invariant; /* judge by this one alone; NULL: by all */
     const char *trace;     /* where a violation goes as a scenario; NULL: nowhere */
@@ -37,6 +39,9 @@ struct tn__search_totals {
 /* Explore and print. Returns 0 exhausted, TN_SEARCH_VIOLATION, TN_SEARCH_BOUND, or 1: the trace
  * file could not be written. `totals` are added to. */
 int tn__search(const struct tn__search_request *request, struct tn__search_totals *totals);
+
+/* The configuration of that name, of the lease's or of the log's; false: there is none. */
+bool tn__search_config_find(struct tn__search_request *request, const char *name);
 
 /* The heading of the lines that tn__search prints when quiet. */
 void tn__search_heading(void);

@@ -1,5 +1,4 @@
-/* tenure-sim: explores the lease cells exhaustively, simulates clusters under faults, plays
- * stories.
+/* tenure-sim: explores the cells exhaustively, simulates clusters under faults, plays stories.
  *
  * Only dispatches; each command is a file of its own (simulate_*.c). */
 #include <stdio.h>
@@ -17,7 +16,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"explore", "search every state of a small cluster of the real lease cells",
+    {"explore", "search every state of a small cluster of the real cells",
      tn__simulate_explore},
     {"run", "simulate a cluster under random faults", tn__simulate_run},
     {"play", "play scenario files and compare, or draw them", tn__simulate_play},

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
         .json = given(argc, argv, 8, NULL) != NULL,
     };
     const char *config = given(argc, argv, 4, TN_MUTANT_CONFIG);
-    if (!tn__explore_lease_config_find(config, &request.config)) {
+    if (!tn__search_config_find(&request, config)) {
         fprintf(stderr, "there is no configuration \"%s\"\n", config);
         return 2;
     }
