@@ -1,8 +1,8 @@
 /* tenure-sim run --workload log: seeds through the simulator of logs, on as many threads as asked.
  *
- * As for leases (simulate_run.c): a run of one seed prints what it means, what happened and the hash
- * over all of it; a campaign prints in how many seeds each fault happened, and fails if one that was
- * on never did; the first violation is shrunk. */
+ * As for leases (simulate_run.c): a run of one seed prints what it means, what happened and the
+ * hash over all of it; a campaign prints in how many seeds each fault happened, and fails if one
+ * that was on never did; the first violation is shrunk. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "cmd/simulate_log.h"
@@ -75,20 +75,20 @@ static void on_abort(int signal_number)
 /* ---- The trace ------------------------------------------------------------------------------- */
 
 static const char *const sight_names[TN_LOG_SIGHT_KINDS_END] = {
-    "",        "started", "not started", "recovered", "crashed",   "paused",   "resumed",
-    "event",   "append",  "durable",     "failed",    "sends",     "frame",    "delivered",
-    "refused", "lost",    "commits",     "executes",  "answers",   "notice",   ""};
+    "",      "started", "not started", "recovered", "crashed", "harmed", "paused",    "resumed",
+    "event", "append",  "durable",     "failed",    "sends",   "frame",  "delivered", "refused",
+    "lost",  "commits", "executes",    "answers",   "notice",  ""};
 static const char *const message_names[TN_LOG_MESSAGE_KINDS_END] = {
-    "-",       "PREPARE",   "PROMISE", "ABORT",    "SUGGEST",  "ACCEPT",  "ACCEPTED", "HEARTBEAT",
-    "HB_ANSWER", "FETCH", "FETCHED", "FORWARD",  "ASSIGNED", "REFUSED", "READ",     "READ_ANSWER",
-    "RESOLVE"};
+    "-",        "PREPARE",   "PROMISE",   "ABORT",       "SUGGEST", "ACCEPT",
+    "ACCEPTED", "HEARTBEAT", "HB_ANSWER", "FETCH",       "FETCHED", "FORWARD",
+    "ASSIGNED", "REFUSED",   "READ",      "READ_ANSWER", "RESOLVE"};
 static const char *const event_names[] = {
-    "",        "MESSAGE", "TIMER",  "WRITTEN", "WRITE_FAILED", "PROPOSE",    "CANCEL",
-    "READ",    "TENURE",  "LEADER", "CONNECTED", "APPLIED",    "STORE_FULL", "RETAIN"};
+    "",     "MESSAGE", "TIMER",  "WRITTEN",   "WRITE_FAILED", "PROPOSE",    "CANCEL",
+    "READ", "TENURE",  "LEADER", "CONNECTED", "APPLIED",      "STORE_FULL", "RETAIN"};
 static const char *const record_names[] = {"", "PROMISE", "ACCEPT", "LEARN", "STATE"};
-static const char *const notice_names[] = {"",     "STATE", "ASSIGNED",    "REFUSED",
-                                           "LOST", "READ",  "READ_FAILED", "INCIDENT",
-                                           "CHECKPOINT_NEEDED"};
+static const char *const notice_names[] = {
+    "",     "STATE",       "ASSIGNED", "REFUSED",          "LOST",
+    "READ", "READ_FAILED", "INCIDENT", "CHECKPOINT_NEEDED"};
 
 static void print_ballot(struct tn_log_ballot ballot)
 {
@@ -345,9 +345,8 @@ static int print_campaign(const struct campaign *campaign, double took)
     }
     uint32_t missed = faults_missed(campaign);
     printf("hash %016" PRIx64 "%016" PRIx64 "\n", campaign->hash[0], campaign->hash[1]);
-    printf("%" PRIu64 " seeds, %" PRIu64 " events, %" PRIu64 " slots, %" PRIu64
-           " calls, %" PRIu64 " answered, %.0f simulated seconds, %" PRIu64
-           " violations; %.1f s, %.0f events/s\n",
+    printf("%" PRIu64 " seeds, %" PRIu64 " events, %" PRIu64 " slots, %" PRIu64 " calls, %" PRIu64
+           " answered, %.0f simulated seconds, %" PRIu64 " violations; %.1f s, %.0f events/s\n",
            campaign->seeds, campaign->events, campaign->committed, campaign->operations,
            campaign->done, campaign->simulated_seconds, campaign->violations, took,
            (double)campaign->events / took);
@@ -399,8 +398,9 @@ int tn__simulate_log(const struct tn__simulate_log *arguments)
         return STATUS_USAGE;
     }
     if (arguments->without != NULL && !parse_faults(arguments->without, &request->without)) {
-        fprintf(stderr, "tenure-sim run: --without: no such fault of logs in '%s' (a run prints "
-                        "their names)\n",
+        fprintf(stderr,
+                "tenure-sim run: --without: no such fault of logs in '%s' (a run prints "
+                "their names)\n",
                 arguments->without);
         return STATUS_USAGE;
     }

@@ -9,7 +9,9 @@
  *
  * The once-only table is replicated state: it is a function of the committed prefix alone, so it is
  * evicted by slot (an id unused for `once_slots` slots) and never by clock; a client whose ids were
- * evicted is refused (its sequence is not 1 and it is unknown).
+ * evicted is refused (its sequence is not 1 and it is unknown). Sequence 1 of an evicted client
+ * cannot be told from a new client's: who does not know what became of it may repeat it only while
+ * once_slots and once_max cannot have evicted it, and otherwise begins anew under another id.
  *
  * Invariants: slots come one after the other without a gap (P8); the table holds no client whose
  * last slot is more than once_slots below the last executed one. */

@@ -245,10 +245,12 @@ void tn__log_clients_woken(struct tn__log_clients *clients, uint64_t code)
     }
     bool is_there = tn__log_world_restart_word(clients->world, client->process) == client->word &&
                     !tn__log_world_is_paused(clients->world, client->process);
-    if (client->once_client != 0 && !client->is_read && client->tries < TRIES_MAX) {
+    /* The first sequence of an id that was evicted looks like a new client's: it is not repeated.
+     */
+    if (client->once_client != 0 && !client->is_read && client->once_sequence > 1 &&
+        client->tries < TRIES_MAX) {
         call_again(clients, client);
-    } else if (!client->is_read && !client->is_cancelled && is_there &&
-               percent(clients, 50)) {
+    } else if (!client->is_read && !client->is_cancelled && is_there && percent(clients, 50)) {
         client->is_cancelled = true;
         wake_in(clients, client, clients->options.timeout_ns);
         for (uint32_t i = 0; i < client->count && client->is_waiting; i++) {
@@ -291,8 +293,7 @@ static void see_answer(struct tn__log_clients *clients, const struct tn__log_sig
     for (uint32_t i = 0; i < clients->options.count; i++) {
         struct client *client = &clients->clients[i];
         if (!is_asked(clients, client, sight) || client->is_read || client->is_deaf ||
-            answer->number < client->number ||
-            answer->number >= client->number + client->count) {
+            answer->number < client->number || answer->number >= client->number + client->count) {
             continue;
         }
         uint32_t place = (uint32_t)(answer->number - client->number);
@@ -418,6 +419,16 @@ void tn__log_clients_begin(struct tn__log_clients *clients, struct tn__log_world
 void tn__log_clients_stop(struct tn__log_clients *clients)
 {
     clients->is_stopped = true;
+}
+
+void tn__log_clients_go_on(struct tn__log_clients *clients)
+{
+    clients->is_stopped = false;
+    for (uint32_t i = 0; i < clients->options.count; i++) {
+        if (!clients->clients[i].is_waiting) {
+            finish(clients, &clients->clients[i]);
+        }
+    }
 }
 
 uint32_t tn__log_clients_waiting(const struct tn__log_clients *clients)

@@ -41,8 +41,9 @@ void tn__log_clients_begin(struct tn__log_clients *clients, struct tn__log_world
 /* A wake with TN_LOG_CLIENTS_WAKE in its high byte. */
 void tn__log_clients_woken(struct tn__log_clients *clients, uint64_t code);
 
-/* No new calls; and how many are under way. */
+/* No new calls, or again new ones; and how many are under way. */
 void tn__log_clients_stop(struct tn__log_clients *clients);
+void tn__log_clients_go_on(struct tn__log_clients *clients);
 uint32_t tn__log_clients_waiting(const struct tn__log_clients *clients);
 uint64_t tn__log_clients_done(const struct tn__log_clients *clients);
 uint64_t tn__log_clients_deaf(const struct tn__log_clients *clients);

@@ -9,14 +9,17 @@
 
 /* Faults that begin, last and end. */
 static const enum tn__log_fault episodes[] = {
-    TN_LOG_FAULT_LOSS_BURST,     TN_LOG_FAULT_LIFO,           TN_LOG_FAULT_PARTITION,
-    TN_LOG_FAULT_ONE_WAY,        TN_LOG_FAULT_GRAPH,          TN_LOG_FAULT_FLAP,
-    TN_LOG_FAULT_SLOW_LINK,      TN_LOG_FAULT_TARGETED,       TN_LOG_FAULT_RECONNECT,
-    TN_LOG_FAULT_HALF_OPEN,      TN_LOG_FAULT_CRASH_AT_EFFECT, TN_LOG_FAULT_CRASH_IN_WRITE,
-    TN_LOG_FAULT_CRASH_ALL,      TN_LOG_FAULT_CRASH_MAJORITY, TN_LOG_FAULT_AMNESIA,
-    TN_LOG_FAULT_PAUSE,          TN_LOG_FAULT_SLOW_NODE,      TN_LOG_FAULT_RETRY,
-    TN_LOG_FAULT_RATE_CHANGE,    TN_LOG_FAULT_JUMP,           TN_LOG_FAULT_SLOW_DISK,
-    TN_LOG_FAULT_DISK_FULL,
+    TN_LOG_FAULT_LOSS_BURST,      TN_LOG_FAULT_LIFO,
+    TN_LOG_FAULT_PARTITION,       TN_LOG_FAULT_ONE_WAY,
+    TN_LOG_FAULT_GRAPH,           TN_LOG_FAULT_FLAP,
+    TN_LOG_FAULT_SLOW_LINK,       TN_LOG_FAULT_TARGETED,
+    TN_LOG_FAULT_RECONNECT,       TN_LOG_FAULT_HALF_OPEN,
+    TN_LOG_FAULT_CRASH_AT_EFFECT, TN_LOG_FAULT_CRASH_IN_WRITE,
+    TN_LOG_FAULT_CRASH_ALL,       TN_LOG_FAULT_CRASH_MAJORITY,
+    TN_LOG_FAULT_AMNESIA,         TN_LOG_FAULT_PAUSE,
+    TN_LOG_FAULT_SLOW_NODE,       TN_LOG_FAULT_RETRY,
+    TN_LOG_FAULT_RATE_CHANGE,     TN_LOG_FAULT_JUMP,
+    TN_LOG_FAULT_SLOW_DISK,       TN_LOG_FAULT_DISK_FULL,
 };
 #define EPISODES_COUNT (sizeof(episodes) / sizeof(episodes[0]))
 
@@ -136,8 +139,8 @@ static void look_after_lease(struct tn__log_faults *faults, uint32_t group)
     struct tn__log_lease *lease = &faults->leases[group];
     tn_time now = tn__log_world_now(faults->world);
     tn__log_faults_wake(faults, faults->options.tenure_ns / 3, TN__LOG_FAULTS_LEASE, group);
-    bool is_held = lease->word != 0 &&
-                   tn__log_world_restart_word(faults->world, lease->owner) == lease->word;
+    bool is_held =
+        lease->word != 0 && tn__log_world_restart_word(faults->world, lease->owner) == lease->word;
     bool answers = is_held && !tn__log_world_is_paused(faults->world, lease->owner) &&
                    !tn__log_world_has_failed(faults->world, lease->owner);
     if (is_held && now < lease->ends) {
@@ -321,12 +324,12 @@ void tn__log_faults_begin(struct tn__log_faults *faults, struct tn__log_world *w
     const struct tn__log_world_options *shape = tn__log_world_options(world);
     faults->nodes_count = shape->nodes_count;
     tn_assert(options->delay_ns > 0 && options->sync_ns > 0 && options->tenure_ns > 0);
-    struct tn__log_observer observer = {
-        .context = faults,
-        .see = see_crash,
-        .kinds = tn__log_sight_bit(TN_LOG_SIGHT_DELIVERED) |
-                 tn__log_sight_bit(TN_LOG_SIGHT_REFUSED) | tn__log_sight_bit(TN_LOG_SIGHT_LOST) |
-                 tn__log_sight_bit(TN_LOG_SIGHT_CRASHED)};
+    struct tn__log_observer observer = {.context = faults,
+                                        .see = see_crash,
+                                        .kinds = tn__log_sight_bit(TN_LOG_SIGHT_DELIVERED) |
+                                                 tn__log_sight_bit(TN_LOG_SIGHT_REFUSED) |
+                                                 tn__log_sight_bit(TN_LOG_SIGHT_LOST) |
+                                                 tn__log_sight_bit(TN_LOG_SIGHT_CRASHED)};
     tn__log_world_add_observer(world, &observer);
     tn__log_faults_set_clocks(faults);
     for (uint32_t i = 0; i < faults->nodes_count; i++) {

@@ -1,6 +1,7 @@
 /* The plan of faults of a world of logs: what goes wrong, when, and how often
- * (docs/simulation.md). It is the hooks of the world, as sim/fault_plan.h is of the world of leases:
- * faults of single frames, writes and timers are drawn for each; episodes begin, last and end.
+ * (docs/simulation.md). It is the hooks of the world, as sim/fault_plan.h is of the world of
+ * leases: faults of single frames, writes and timers are drawn for each; episodes begin, last and
+ * end.
  *
  * It also hands out the lease of leased groups: an oracle with rising tokens, which now and then
  * makes a new owner while the old one still believes in its tenure (OVERLAP).

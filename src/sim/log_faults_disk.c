@@ -20,8 +20,7 @@ static void name_of(uint32_t segment, char name[16])
 }
 
 /* The bytes of a segment as they stand, or NULL. */
-static const uint8_t *segment_of(const struct tn__sim_disk *disk, uint32_t segment,
-                                 uint64_t *bytes)
+static const uint8_t *segment_of(const struct tn__sim_disk *disk, uint32_t segment, uint64_t *bytes)
 {
     char name[16];
     name_of(segment, name);
@@ -219,6 +218,7 @@ void tn__log_faults_harm(struct tn__log_faults *faults, uint32_t process)
         if (tn__log_faults_draw(faults, lies[i], MILLION / 8) &&
             tn__log_faults_may_hurt(faults, process) && lie(faults, disk, process, lies[i])) {
             faults->hurt |= 1U << process;
+            tn__log_world_harmed(faults->world, process);
             tn__log_faults_count(faults, lies[i]);
             break;
         }
@@ -237,8 +237,8 @@ tn_time tn__log_faults_write_at(void *context, uint32_t process)
     struct tn__sim_disk *disk = tn__log_world_disk(faults->world, process);
     struct tn__sim_disk_plan plan = {0};
     tn_time now = tn__log_world_now(faults->world);
-    tn_time took = faults->options.sync_ns / 2 +
-                   tn__log_faults_below(faults, faults->options.sync_ns) + 1;
+    tn_time took =
+        faults->options.sync_ns / 2 + tn__log_faults_below(faults, faults->options.sync_ns) + 1;
     if (faults->is_calm) {
         tn__sim_disk_arm(disk, &plan);
         return now + took;
@@ -278,6 +278,6 @@ void tn__log_faults_begin_full(struct tn__log_faults *faults, uint32_t process)
 {
     faults->full_disks |= 1U << process;
     tn__log_faults_count(faults, TN_LOG_FAULT_DISK_FULL);
-    tn__log_faults_wake(faults, tn__log_faults_span(faults, 2 * TN_SECOND),
-                        TN__LOG_FAULTS_FULL_END, process);
+    tn__log_faults_wake(faults, tn__log_faults_span(faults, 2 * TN_SECOND), TN__LOG_FAULTS_FULL_END,
+                        process);
 }

@@ -56,14 +56,12 @@ struct tn__log_faults {
     tn_member_set full_disks;
     tn_member_set retrying;
     tn_member_set hurt; /* disks that lied, until all is back */
-    tn_member_set amnesiac;
     uint32_t starts_failed[TN_LOG_WORLD_NODES_MAX];
     struct tn__sim_disk *older[TN_LOG_WORLD_NODES_MAX]; /* LOST_SYNC: what was there once */
     struct tn__log_lease leases[TN_LOG_WORLD_GROUPS_MAX];
 };
 
-static inline bool tn__log_faults_has(const struct tn__log_faults *faults,
-                                      enum tn__log_fault fault)
+static inline bool tn__log_faults_has(const struct tn__log_faults *faults, enum tn__log_fault fault)
 {
     return !faults->is_calm && (faults->options.faults & tn__log_fault_bit(fault)) != 0;
 }

@@ -112,8 +112,8 @@ static void duplicate(struct tn__log_faults *faults, uint32_t slot, enum tn__log
 /* To the wrong node, or over another peer's connection: whole, and to be refused. */
 static void misdirect(struct tn__log_faults *faults, uint32_t slot)
 {
-    uint32_t copy = faults->nodes_count < 3 ? TN_LOG_WORLD_NONE
-                                            : tn__log_world_copy_frame(faults->world, slot);
+    uint32_t copy =
+        faults->nodes_count < 3 ? TN_LOG_WORLD_NONE : tn__log_world_copy_frame(faults->world, slot);
     if (copy == TN_LOG_WORLD_NONE) {
         return;
     }

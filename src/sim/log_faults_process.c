@@ -74,8 +74,7 @@ void tn__log_faults_start(struct tn__log_faults *faults, uint32_t process)
         tn__log_faults_count(faults, TN_LOG_FAULT_CLOCK_AT_START);
     }
     tn__sim_disk_arm(disk, &plan);
-    int error = tn__log_world_start(faults->world, process,
-                                    (faults->amnesiac >> process & 1U) != 0);
+    int error = tn__log_world_start(faults->world, process);
     if (tn__sim_disk_crashed(disk)) {
         tn__log_faults_count(faults, TN_LOG_FAULT_CRASH_IN_START);
     }
@@ -91,7 +90,6 @@ void tn__log_faults_start(struct tn__log_faults *faults, uint32_t process)
     }
     tn__sim_disk_arm(disk, &(struct tn__sim_disk_plan){0});
     faults->starts_failed[process] = 0;
-    faults->amnesiac &= ~(1U << process);
     for (uint32_t peer = 0; peer < faults->nodes_count; peer++) {
         if (peer != process) {
             tn_time soon = 2 * faults->options.delay_ns;
@@ -220,8 +218,8 @@ static void begin_amnesia(struct tn__log_faults *faults, uint32_t process)
     }
     crash(faults, process, 0);
     faults->hurt |= 1U << process;
-    faults->amnesiac |= 1U << process;
     tn__log_faults_remove_all(faults, process);
+    tn__log_world_harmed(faults->world, process);
     tn__log_faults_count(faults, TN_LOG_FAULT_AMNESIA);
 }
 

@@ -104,8 +104,7 @@ static void choose(struct tn__log_judge *judge, uint32_t process, uint64_t numbe
         tn__judge_say(judge, process, "inv.P1", "slot %" PRIu64 " is chosen twice, differently",
                       number);
     }
-    if (!slot->is_chosen ||
-        tn_log_ballot_compare(try->ballot, slot->chosen_under) < 0) {
+    if (!slot->is_chosen || tn_log_ballot_compare(try->ballot, slot->chosen_under) < 0) {
         slot->chosen_under = try->ballot;
     }
     if (!slot->is_chosen) {
@@ -178,6 +177,7 @@ static void see_durable(struct tn__log_judge *judge, const struct tn__log_sight 
 {
     const struct tn_log_record *record = sight->record;
     struct tn__judged_node *node = &judge->groups[sight->group].nodes[sight->process];
+    node->vouched = record->committed > node->vouched ? record->committed : node->vouched;
     if (record->kind == TN_LOG_RECORD_LEARN) {
         for (uint32_t i = 0; i < sight->entries_count; i++) {
             learn(judge, sight->process, sight->group, &sight->entries[i], sight->digests[i]);
@@ -219,7 +219,9 @@ static void see_recovered(struct tn__log_judge *judge, const struct tn__log_sigh
             ->copies[sight->process]
             .is_learned = sight->entries[i].slot <= found->committed;
     }
-    for (uint64_t s = 1; whole && s < known; s++) {
+    /* A disk that lied and says that it is whole may lack what was committed: others have it. */
+    bool lied = (judge->harmed >> sight->process & 1U) != 0;
+    for (uint64_t s = lied ? node->vouched + 1 : 1; whole && s < known; s++) {
         const struct tn__judged_copy *now = &group->slots[s].copies[sight->process];
         if (before[s].is_there &&
             (!now->is_there || tn_log_ballot_compare(now->ballot, before[s].ballot) < 0) &&
@@ -230,6 +232,7 @@ static void see_recovered(struct tn__log_judge *judge, const struct tn__log_sigh
         }
     }
     free(before);
+    node->vouched = found->committed;
     node->durable = found->promise;
     node->seen = found->promise;
     node->ready = (struct tn_log_ballot){0};
@@ -251,8 +254,7 @@ static void see_promise(struct tn__log_judge *judge, const struct tn__log_sight 
         tn__judge_say(judge, sight->process, "inv.P3", "a promise is said before it is on disk");
     }
     raise_promise(&node->said, message->ballot);
-    uint64_t end =
-        message->slot_end < group->slots_count ? message->slot_end : group->slots_count;
+    uint64_t end = message->slot_end < group->slots_count ? message->slot_end : group->slots_count;
     uint64_t from = message->slot > message->committed ? message->slot : message->committed + 1;
     uint32_t at = 0;
     for (uint64_t s = from; s < end; s++) {
@@ -261,12 +263,15 @@ static void see_promise(struct tn__log_judge *judge, const struct tn__log_sight 
             at++;
         }
         bool told = at < sight->entries_count && sight->entries[at].slot == s;
-        if (copy->is_there && !told) {
+        if (!copy->is_there || tn_log_ballot_compare(copy->ballot, message->ballot) >= 0) {
+            continue; /* it came after the promise was made, which waited for the disk since */
+        }
+        if (!told) {
             tn__judge_say(judge, sight->process, "inv.P3",
                           "a promise does not tell of slot %" PRIu64 ", which was accepted", s);
             return;
         }
-        if (copy->is_there && tn_log_ballot_compare(sight->entries[at].ballot, copy->ballot) < 0) {
+        if (tn_log_ballot_compare(sight->entries[at].ballot, copy->ballot) < 0) {
             tn__judge_say(judge, sight->process, "inv.P3",
                           "a promise tells of slot %" PRIu64 " under an older ballot", s);
             return;
@@ -335,8 +340,7 @@ static void see_commit(struct tn__log_judge *judge, const struct tn__log_sight *
     struct tn__judged_node *node = &judge->groups[sight->group].nodes[sight->process];
     for (uint32_t i = 0; i < sight->entries_count; i++) {
         const struct tn_log_entry *entry = &sight->entries[i];
-        const struct tn__judged_slot *slot =
-            tn__judged_slot_at(judge, sight->group, entry->slot);
+        const struct tn__judged_slot *slot = tn__judged_slot_at(judge, sight->group, entry->slot);
         if (entry->slot > node->committed + 1) {
             tn__judge_say(judge, sight->process, "inv.P8",
                           "slot %" PRIu64 " is committed after slot %" PRIu64, entry->slot,
@@ -355,11 +359,11 @@ static void see_commit(struct tn__log_judge *judge, const struct tn__log_sight *
                           entry->slot);
             continue;
         }
-        tn__judge_replay(judge, sight->process, sight->group, entry->slot, &entry->value,
-                         entry->value.handle != 0 ? tn__log_world_bytes(judge->world,
-                                                                        sight->process,
-                                                                        entry->value.handle)
-                                                  : NULL);
+        tn__judge_replay(
+            judge, sight->process, sight->group, entry->slot, &entry->value,
+            entry->value.handle != 0
+                ? tn__log_world_bytes(judge->world, sight->process, entry->value.handle)
+                : NULL);
     }
 }
 
@@ -458,6 +462,12 @@ void tn__log_judge_see(void *context, const struct tn__log_sight *sight)
     case TN_LOG_SIGHT_RECOVERED:
         see_recovered(judge, sight);
         break;
+    case TN_LOG_SIGHT_HARMED:
+        judge->harmed |= 1U << sight->process;
+        break;
+    case TN_LOG_SIGHT_STARTED:
+        judge->harmed &= ~(1U << sight->process);
+        break;
     case TN_LOG_SIGHT_DURABLE:
         see_durable(judge, sight);
         break;
@@ -534,11 +544,13 @@ void tn__log_judge_begin(struct tn__log_judge *judge, struct tn__log_world *worl
     judge->world = world;
     judge->operations_count = 0;
     judge->violations_count = 0;
+    judge->harmed = 0;
     memset(judge->timers, 0, sizeof(judge->timers));
     judge->voters = tn__log_world_options(world)->log.voters;
     judge->quorum = (uint32_t)__builtin_popcount(judge->voters) / 2 + 1;
     struct tn__log_observer observer = {.context = judge, .see = tn__log_judge_see};
     observer.kinds =
+        tn__log_sight_bit(TN_LOG_SIGHT_HARMED) | tn__log_sight_bit(TN_LOG_SIGHT_STARTED) |
         tn__log_sight_bit(TN_LOG_SIGHT_RECOVERED) | tn__log_sight_bit(TN_LOG_SIGHT_DURABLE) |
         tn__log_sight_bit(TN_LOG_SIGHT_SENT) | tn__log_sight_bit(TN_LOG_SIGHT_COMMIT) |
         tn__log_sight_bit(TN_LOG_SIGHT_EXECUTED) | tn__log_sight_bit(TN_LOG_SIGHT_EVENT) |

@@ -184,15 +184,13 @@ static void returned(struct tn__log_judge *judge, uint32_t process,
     }
     if (group->returns_count == group->returns_room) {
         group->returns_room = group->returns_room == 0 ? 256 : 2 * group->returns_room;
-        group->returns =
-            realloc(group->returns, group->returns_room * sizeof(group->returns[0]));
+        group->returns = realloc(group->returns, group->returns_room * sizeof(group->returns[0]));
         tn_assert(group->returns != NULL);
     }
-    uint64_t highest =
-        group->returns_count > 0 ? group->returns[group->returns_count - 1].slot : 0;
-    group->returns[group->returns_count++] = (struct tn__judged_return){
-        .returned = operation->returned,
-        .slot = operation->slot > highest ? operation->slot : highest};
+    uint64_t highest = group->returns_count > 0 ? group->returns[group->returns_count - 1].slot : 0;
+    group->returns[group->returns_count++] =
+        (struct tn__judged_return){.returned = operation->returned,
+                                   .slot = operation->slot > highest ? operation->slot : highest};
 }
 
 /* ---- What clients say ------------------------------------------------------------------------ */
@@ -331,9 +329,8 @@ static size_t history_of(const struct tn__log_judge *judge, uint32_t group,
             .index = operation->slot,
             .argument = operation->command.argument,
             .expected = operation->command.expected,
-            .result = operation->command.kind == TN_LOG_COMMAND_PUT && !is_read
-                          ? 0
-                          : operation->result,
+            .result =
+                operation->command.kind == TN_LOG_COMMAND_PUT && !is_read ? 0 : operation->result,
             .key = operation->command.key,
             .kind = is_read                                         ? TN_LINEAR_READ
                     : operation->command.kind == TN_LOG_COMMAND_PUT ? TN_LINEAR_PUT

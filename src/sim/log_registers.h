@@ -29,8 +29,8 @@ struct tn__log_command {
     uint64_t name; /* of the command, never twice */
     uint64_t argument;
     uint64_t expected;
-    uint8_t kind; /* enum tn__log_command_kind */
-    uint8_t key;  /* below TN_LOG_REGISTERS */
+    uint8_t kind;     /* enum tn__log_command_kind */
+    uint8_t key;      /* below TN_LOG_REGISTERS */
     uint16_t padding; /* so many more bytes follow the command */
     uint32_t reserved;
 };

@@ -120,9 +120,8 @@ static void run_faults(struct tn__log_simulation *simulation,
                        const struct tn__log_simulation_request *request)
 {
     uint64_t events = request->events_max != 0 ? request->events_max : EVENTS_MAX_DEFAULT;
-    tn_time until = request->span_ns != 0
-                        ? tn__log_world_now(simulation->world) + request->span_ns
-                        : TN_TIME_NEVER - 1;
+    tn_time until = request->span_ns != 0 ? tn__log_world_now(simulation->world) + request->span_ns
+                                          : TN_TIME_NEVER - 1;
     while (tn__log_world_events(simulation->world) < events && !has_failed(simulation) &&
            tn__log_world_step(simulation->world, until)) {
     }
@@ -200,14 +199,19 @@ static void check_memory(struct tn__log_simulation *simulation)
     }
 }
 
-static void run_calm(struct tn__log_simulation *simulation)
+static void come_to_rest(struct tn__log_simulation *simulation, const char *live, const char *equal)
 {
     tn__log_faults_heal(simulation->faults);
-    await_or_report(simulation, have_gone_on, tn__log_clients_done(simulation->clients),
-                    "liveness", "clients get no answers long after all faults have ended");
+    await_or_report(simulation, have_gone_on, tn__log_clients_done(simulation->clients), live,
+                    "clients get no answers long after all faults have ended");
     tn__log_clients_stop(simulation->clients);
-    await_or_report(simulation, nobody_waits, 0, "liveness", "a call is never decided");
-    await_or_report(simulation, are_equal, 0, "converged", "members do not become equal");
+    await_or_report(simulation, nobody_waits, 0, live, "a call is never decided");
+    await_or_report(simulation, are_equal, 0, equal, "members do not become equal");
+}
+
+static void run_calm(struct tn__log_simulation *simulation)
+{
+    come_to_rest(simulation, "liveness", "converged");
     if (has_failed(simulation)) {
         return;
     }
@@ -215,9 +219,8 @@ static void run_calm(struct tn__log_simulation *simulation)
     for (uint32_t i = 0; i < simulation->swarm.world.nodes_count; i++) {
         tn__log_world_crash(simulation->world, i, TN_SIM_DISK_LOSE_ALL, UINT64_MAX);
     }
-    tn__log_faults_heal(simulation->faults);
-    await_or_report(simulation, are_equal, 0, "restart",
-                    "members do not become equal after all have restarted");
+    tn__log_clients_go_on(simulation->clients);
+    come_to_rest(simulation, "restart", "restart");
 }
 
 static void fill_result(struct tn__log_simulation *simulation,
@@ -254,15 +257,14 @@ void tn__log_simulation_run(struct tn__log_simulation *simulation,
     *result = (struct tn__log_simulation_result){0};
     tn__log_swarm_draw(request->seed, request->nodes, request->without, &simulation->swarm);
     simulation->swarm.world.unsafe = request->unsafe;
-    int error =
-        tn__log_world_reset(simulation->world, &simulation->swarm.world, why, sizeof(why));
+    int error = tn__log_world_reset(simulation->world, &simulation->swarm.world, why, sizeof(why));
     tn_assert(error == TN_OK);
     XXH3_128bits_reset(simulation->hash);
     simulation->words_count = 0;
     struct tn__log_observer hasher = {.context = simulation, .see = hash_sight};
-    hasher.kinds = ~(tn__log_sight_bit(TN_LOG_SIGHT_SENT) |
-                     tn__log_sight_bit(TN_LOG_SIGHT_TURN_ENDED) |
-                     tn__log_sight_bit(TN_LOG_SIGHT_APPEND));
+    hasher.kinds =
+        ~(tn__log_sight_bit(TN_LOG_SIGHT_SENT) | tn__log_sight_bit(TN_LOG_SIGHT_TURN_ENDED) |
+          tn__log_sight_bit(TN_LOG_SIGHT_APPEND));
     tn__log_world_add_observer(simulation->world, &hasher);
     if (request->observer != NULL) {
         tn__log_world_add_observer(simulation->world, request->observer);

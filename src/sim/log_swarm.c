@@ -42,7 +42,7 @@ static void draw_world(uint64_t *random, uint32_t nodes, struct tn__log_world_op
     world->once_slots = PICK(random, 50, 500, 1000000);
     world->once_max = (uint32_t)PICK(random, 3, 8, 30);
     world->block_bytes = (uint32_t)PICK(random, 512, 512, 4096);
-    world->segment_bytes = PICK(random, 65536, 131072, 262144);
+    world->segment_bytes = world->block_bytes / 512 * PICK(random, 65536, 131072, 262144);
     world->log.window_slots = (uint32_t)PICK(random, 8, 16, 64, 256);
     uint64_t retained = PICK(random, 2, 4, 16);
     world->log.retain_slots = world->log.window_slots * (uint32_t)retained;

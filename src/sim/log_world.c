@@ -53,8 +53,8 @@ static void push(struct tn__log_world *world, struct tn__log_world_entry entry)
 {
     if (world->entries_count == world->entries_room) {
         world->entries_room = world->entries_room == 0 ? 1024 : 2 * world->entries_room;
-        world->entries = tn__log_world_grow(world->entries,
-                                            world->entries_room * sizeof(world->entries[0]));
+        world->entries =
+            tn__log_world_grow(world->entries, world->entries_room * sizeof(world->entries[0]));
     }
     uint32_t place = world->entries_count++;
     while (place > 0 && is_before(&entry, &world->entries[(place - 1) / 2])) {
@@ -332,10 +332,12 @@ static void begin_process(struct tn__log_world *world, uint32_t index)
     process->world = world;
     process->index = index;
     process->disk = tn__sim_disk_new(tn__random_next(&world->random));
-    process->clock = (struct tn__log_clock){
-        .since = world->now, .base = tn__random_below(&world->random, 3600 * TN_SECOND),
-        .rate_ppm = MILLION};
+    process->clock =
+        (struct tn__log_clock){.since = world->now,
+                               .base = tn__random_below(&world->random, 3600 * TN_SECOND),
+                               .rate_ppm = MILLION};
     process->starts = 0;
+    process->segment_known = 0;
     process->is_paused = false;
     process->has_failed = false;
     process->waiting_count = 0;

@@ -47,15 +47,15 @@ struct tn__log_world_options {
     uint32_t nodes_count;
     uint32_t groups_count;
     uint32_t modes[TN_LOG_WORLD_GROUPS_MAX]; /* enum tn_log_mode */
-    uint32_t learners;        /* the last nodes learn without a vote (C4) */
-    uint32_t single_message;  /* 1: a frame for every message */
-    uint32_t frame_bytes;     /* a frame that has so many gets no more */
-    uint32_t apply_run;       /* entries executed at once */
+    uint32_t learners;                       /* the last nodes learn without a vote (C4) */
+    uint32_t single_message;                 /* 1: a frame for every message */
+    uint32_t frame_bytes;                    /* a frame that has so many gets no more */
+    uint32_t apply_run;                      /* entries executed at once */
     uint64_t once_slots;
     uint32_t once_max;
-    uint32_t block_bytes;     /* of the write-ahead log */
+    uint32_t block_bytes; /* of the write-ahead log */
     uint64_t segment_bytes;
-    uint32_t unsafe;          /* enum tn__log_world_unsafe, a set: for canaries */
+    uint32_t unsafe; /* enum tn__log_world_unsafe, a set: for canaries */
     uint32_t reserved;
     struct tn_log_options log; /* what all machines have in common: window, durations */
 };
@@ -99,10 +99,11 @@ struct tn__log_frame {
 /* ---- What observers see ---------------------------------------------------------------------- */
 
 enum tn__log_sight_kind {
-    TN_LOG_SIGHT_STARTED = 1,  /* word: its restart word; report */
-    TN_LOG_SIGHT_NOT_STARTED,  /* word: the error, negated; text */
-    TN_LOG_SIGHT_RECOVERED,    /* group; recovered; entries (as found, newest last), digests */
+    TN_LOG_SIGHT_STARTED = 1, /* word: its restart word; report */
+    TN_LOG_SIGHT_NOT_STARTED, /* word: the error, negated; text */
+    TN_LOG_SIGHT_RECOVERED,   /* group; recovered; entries (as found, newest last), digests */
     TN_LOG_SIGHT_CRASHED,
+    TN_LOG_SIGHT_HARMED, /* its disk has forgotten or garbled what it vouched for */
     TN_LOG_SIGHT_PAUSED,
     TN_LOG_SIGHT_RESUMED,
     TN_LOG_SIGHT_EVENT,        /* group; word: enum tn_log_event_kind; event */
@@ -223,10 +224,12 @@ uint64_t tn__log_world_dropped(const struct tn__log_world *world, uint32_t proce
 bool tn__log_world_has_failed(const struct tn__log_world *world, uint32_t process);
 uint32_t tn__log_world_payloads(const struct tn__log_world *world, uint32_t process);
 
-/* Start a process that is down. `lost`: what its log may have held is lost (W3, V4): it counts as
- * damaged. Errors: those of tn__wal_open(), TN_ERROR_IO after a planned crash of the disk; it stays
- * down then. */
-int tn__log_world_start(struct tn__log_world *world, uint32_t process, bool lost);
+/* Start a process that is down. Errors: those of tn__wal_open(), TN_ERROR_IO after a planned crash
+ * of the disk; it stays down then. */
+int tn__log_world_start(struct tn__log_world *world, uint32_t process);
+
+/* For who harms the disk of one that is down: tell the observers. */
+void tn__log_world_harmed(struct tn__log_world *world, uint32_t process);
 
 /* Stop one in the midst of things: of a write in progress the first `operations` operations have
  * been begun. */

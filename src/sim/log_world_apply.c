@@ -174,9 +174,8 @@ static void answered(void *context, uint64_t number, uint64_t slot, enum tn__log
         told.bytes = wrong;
     }
     tn__log_world_tell(world,
-                       &(struct tn__log_sight){.kind = TN_LOG_SIGHT_ANSWERED,
-                                               .group = group->index,
-                                               .answer = &told},
+                       &(struct tn__log_sight){
+                           .kind = TN_LOG_SIGHT_ANSWERED, .group = group->index, .answer = &told},
                        group->process->index);
 }
 
@@ -277,9 +276,8 @@ void tn__log_apply_run(struct tn__log_world_group *group)
     maybe_reorder(group);
     for (uint32_t i = 0; i < world->options.apply_run && queue->begin < queue->count; i++) {
         const struct tn_log_entry *entry = &queue->entries[queue->begin];
-        const void *bytes = entry->value.handle != 0
-                                ? tn__log_payload_bytes(process, entry->value.handle)
-                                : NULL;
+        const void *bytes =
+            entry->value.handle != 0 ? tn__log_payload_bytes(process, entry->value.handle) : NULL;
         if (tn__log_applier_execute(group->applier, entry, bytes) != TN__LOG_APPLIED) {
             break;
         }

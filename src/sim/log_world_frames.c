@@ -129,8 +129,7 @@ static void tell_frame(struct tn__log_world *world, enum tn__log_sight_kind kind
     struct tn__log_sight sight = {
         .kind = (uint32_t)kind, .word = word, .frame = &world->frames[index]};
     bool leaves = kind == TN_LOG_SIGHT_FRAME;
-    tn__log_world_tell(world, &sight,
-                       leaves ? world->frames[index].from : world->frames[index].to);
+    tn__log_world_tell(world, &sight, leaves ? world->frames[index].from : world->frames[index].to);
 }
 
 void tn__log_world_drop_frame(struct tn__log_world *world, uint32_t frame)

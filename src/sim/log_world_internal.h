@@ -86,8 +86,8 @@ struct tn__log_world_group {
     struct tn_state_machine machine;
     struct tn__log_entries queue; /* committed, not yet executed; their references are held */
     struct tn__log_plan apply;
-    uint64_t queued;     /* the highest slot ever put into the queue */
-    uint64_t proposals;  /* numbers given out */
+    uint64_t queued;    /* the highest slot ever put into the queue */
+    uint64_t proposals; /* numbers given out */
     uint64_t reads;
     uint32_t index;
     uint32_t reserved;
@@ -110,7 +110,8 @@ struct tn__log_process {
     struct tn__log_world_group groups[TN_LOG_WORLD_GROUPS_MAX];
     uint64_t restart_word; /* 0: down */
     uint64_t starts;
-    tn_time timer_due; /* the deadline, local, that `timer` was planned for */
+    uint64_t segment_known; /* as the durable words keep it (W3) */
+    tn_time timer_due;      /* the deadline, local, that `timer` was planned for */
     uint32_t index;
     uint32_t crash_in; /* effects until a crash; 0: none is armed */
     enum tn__sim_disk_crash crash_disk;
@@ -122,6 +123,7 @@ struct tn__log_process {
     bool is_reported; /* the batch being written was reported before: a canary's */
     bool is_full;     /* the last write found no space */
     bool has_failed;
+    bool is_damaged; /* until all groups have got back what they may have lost (W3) */
     bool is_paused;
     bool is_dying; /* the crash armed has come: what is left of this turn is lost */
 };
@@ -179,8 +181,7 @@ struct tn__log_world {
 /* ---- log_world.c ----------------------------------------------------------------------------- */
 
 void *tn__log_world_grow(void *block, size_t bytes); /* realloc that never fails */
-void tn__log_world_tell(struct tn__log_world *world, struct tn__log_sight *sight,
-                        uint32_t process);
+void tn__log_world_tell(struct tn__log_world *world, struct tn__log_sight *sight, uint32_t process);
 static inline bool tn__log_world_watched(const struct tn__log_world *world,
                                          enum tn__log_sight_kind kind)
 {
@@ -215,7 +216,7 @@ void tn__log_frame_arrive(struct tn__log_world *world, uint32_t frame);
 
 /* ---- log_world_store.c ----------------------------------------------------------------------- */
 
-int tn__log_store_open(struct tn__log_process *process, bool lost);
+int tn__log_store_open(struct tn__log_process *process);
 void tn__log_store_close(struct tn__log_process *process);
 void tn__log_store_append(struct tn__log_process *process, const struct tn_log_record *record,
                           const struct tn_log_entry *entries);
@@ -224,6 +225,8 @@ void tn__log_store_finish_write(struct tn__log_process *process);
 void tn__log_store_crash(struct tn__log_process *process, uint64_t operations);
 void tn__log_store_load(struct tn__log_process *process, uint32_t group,
                         const struct tn_log_load *load);
+/* W3: once all groups have got back what was lost, later starts need not know of it. */
+void tn__log_store_heal(struct tn__log_process *process);
 void tn__log_store_serve(struct tn__log_process *process, uint32_t which);
 
 /* ---- log_world_apply.c ----------------------------------------------------------------------- */

@@ -46,14 +46,14 @@ static void on_send(void *context, tn_member_set to, const struct tn_log_message
         return;
     }
     if (tn__log_world_watched(world, TN_LOG_SIGHT_SENT)) {
-        struct tn__log_sight sight = {
-            .kind = TN_LOG_SIGHT_SENT,
-            .group = message->group,
-            .word = to,
-            .message = message,
-            .entries = entries,
-            .digests = digests_of(process, entries, message->entries_count),
-            .entries_count = message->entries_count};
+        struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_SENT,
+                                      .group = message->group,
+                                      .word = to,
+                                      .message = message,
+                                      .entries = entries,
+                                      .digests =
+                                          digests_of(process, entries, message->entries_count),
+                                      .entries_count = message->entries_count};
         tn__log_world_tell(world, &sight, process->index);
     }
     tn__log_frames_post(process, to, message, entries);
@@ -103,8 +103,7 @@ void tn__log_turn_begin(struct tn__log_process *process)
 }
 
 /* Completes the event with the time and randomness. */
-void tn__log_turn_event(struct tn__log_process *process, uint32_t group,
-                        struct tn_log_event *event)
+void tn__log_turn_event(struct tn__log_process *process, uint32_t group, struct tn_log_event *event)
 {
     struct tn__log_world *world = process->world;
     event->now = tn__log_world_local(world, process->index);
@@ -123,8 +122,8 @@ static void plan_timer(struct tn__log_process *process)
         return;
     }
     process->timer_due = due;
-    tn_time at = due == TN_TIME_NEVER ? due
-                                      : tn__log_clock_reaches(&process->clock, due, world->now);
+    tn_time at =
+        due == TN_TIME_NEVER ? due : tn__log_clock_reaches(&process->clock, due, world->now);
     if (at != TN_TIME_NEVER) {
         at = at <= world->now ? world->now + TN__LOG_WORLD_SOON_NS : at;
         if (world->hooks.timer_at != NULL) {
@@ -142,6 +141,7 @@ void tn__log_turn_end(struct tn__log_process *process)
         tn__log_world_crash(world, process->index, process->crash_disk, 0);
         return;
     }
+    tn__log_store_heal(process);
     tn__log_store_begin_write(process);
     plan_timer(process);
     tn__log_driver_check(process->driver);
@@ -190,9 +190,9 @@ void tn__log_world_connect(struct tn__log_world *world, uint32_t process, uint32
 void tn__log_world_tenure(struct tn__log_world *world, uint32_t process, uint32_t group,
                           uint64_t token, tn_time deadline)
 {
-    turn_of(&world->processes[process], group,
-            (struct tn_log_event){
-                .kind = TN_LOG_EVENT_TENURE, .token = token, .deadline = deadline});
+    turn_of(
+        &world->processes[process], group,
+        (struct tn_log_event){.kind = TN_LOG_EVENT_TENURE, .token = token, .deadline = deadline});
 }
 
 void tn__log_world_hint(struct tn__log_world *world, uint32_t process, uint32_t group,
@@ -294,9 +294,8 @@ static void make_driver(struct tn__log_process *process)
         .release = tn__log_payload_release,
     };
     memset(process->driver_memory, 0, world->driver_bytes);
-    process->driver =
-        tn__log_driver_init(process->driver_memory, TN_LOG_WORLD_GROUPS_MAX, process->index,
-                            process->restart_word, &calls);
+    process->driver = tn__log_driver_init(process->driver_memory, TN_LOG_WORLD_GROUPS_MAX,
+                                          process->index, process->restart_word, &calls);
     for (uint32_t g = 0; g < world->options.groups_count; g++) {
         int error = tn__log_driver_add(process->driver, g, process->groups[g].log,
                                        tn__log_world_local(world, process->index));
@@ -304,13 +303,12 @@ static void make_driver(struct tn__log_process *process)
     }
 }
 
-int tn__log_world_start(struct tn__log_world *world, uint32_t index, bool lost)
+int tn__log_world_start(struct tn__log_world *world, uint32_t index)
 {
     struct tn__log_process *process = &world->processes[index];
     tn_assert(process->wal == NULL && index < world->options.nodes_count);
     process->starts++;
-    process->restart_word =
-        process->starts << 32 | (tn__random_next(&world->random) & 0xffffffffU);
+    process->restart_word = process->starts << 32 | (tn__random_next(&world->random) & 0xffffffffU);
     process->timer = process->write = (struct tn__log_plan){0};
     process->timer_due = 0;
     process->crash_in = 0;
@@ -320,7 +318,7 @@ int tn__log_world_start(struct tn__log_world *world, uint32_t index, bool lost)
     for (uint32_t g = 0; g < world->options.groups_count; g++) {
         process->groups[g].proposals = process->groups[g].reads = 0;
     }
-    int error = tn__log_store_open(process, lost);
+    int error = tn__log_store_open(process);
     if (error != TN_OK) {
         tn__log_payloads_clear(process);
         process->restart_word = 0;
@@ -365,6 +363,13 @@ void tn__log_world_crash(struct tn__log_world *world, uint32_t index, enum tn__s
     tn__log_world_tell(world, &sight, index);
 }
 
+void tn__log_world_harmed(struct tn__log_world *world, uint32_t process)
+{
+    tn_assert(world->processes[process].wal == NULL);
+    struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_HARMED};
+    tn__log_world_tell(world, &sight, process);
+}
+
 void tn__log_world_crash_in(struct tn__log_world *world, uint32_t process, uint32_t effects,
                             enum tn__sim_disk_crash disk)
 {
@@ -401,8 +406,7 @@ static void plan_all_anew(struct tn__log_process *process)
         }
     }
     if (process->is_writing) {
-        tn__log_world_plan(world, &process->write, world->now, TN__LOG_ENTRY_WRITE,
-                           process->index);
+        tn__log_world_plan(world, &process->write, world->now, TN__LOG_ENTRY_WRITE, process->index);
     }
 }
 
@@ -484,8 +488,7 @@ const void *tn__log_world_bytes(const struct tn__log_world *world, uint32_t proc
     return tn__log_payload_bytes((void *)(uintptr_t)&world->processes[process], handle);
 }
 
-uint64_t tn__log_world_executed(const struct tn__log_world *world, uint32_t process,
-                                uint32_t group)
+uint64_t tn__log_world_executed(const struct tn__log_world *world, uint32_t process, uint32_t group)
 {
     return tn__log_applier_slot(world->processes[process].groups[group].applier);
 }

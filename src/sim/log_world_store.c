@@ -2,8 +2,10 @@
  *
  * Recovery. The store shows its records in order; the newest record of a slot holds its value, as
  * an acceptor never goes back. A prefix that a record calls committed is taken as such if the chain
- * over the values found is the checksum that the record gives: so an undamaged log must pass, or
- * the run ends; of a damaged one the longest prefix that passes is known, and no more (W3). */
+ * over the values found is the checksum that the record gives: so a log without holes must pass, or
+ * the run ends; of one with holes, which damage leaves and healing does not fill below what was
+ * committed then, the longest prefix that passes is known, and no more (W3): the rest is fetched.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +37,8 @@ struct recovery {
 
 static void take_said(struct found *found, uint64_t committed, uint64_t checksum)
 {
-    if (committed == 0 || (found->said_count > 0 &&
-                           found->said[found->said_count - 1].committed == committed)) {
+    if (committed == 0 ||
+        (found->said_count > 0 && found->said[found->said_count - 1].committed == committed)) {
         return;
     }
     if (found->said_count == found->said_room) {
@@ -54,8 +56,7 @@ static void take_promise(struct found *found, struct tn_log_ballot ballot)
 }
 
 static int on_state(void *context, const struct tn_log_record *record,
-                    const struct tn_log_recovered *state,
-                    const struct tn_log_value *configurations,
+                    const struct tn_log_recovered *state, const struct tn_log_value *configurations,
                     const uint64_t *configuration_slots, uint32_t configurations_count)
 {
     struct recovery *recovery = context;
@@ -106,8 +107,7 @@ static int on_record(void *context, const struct tn_log_record *record,
 /* The place of the newest value of each slot up to the highest, in `newest` (0: none; else + 1). */
 static uint32_t *newest_of(const struct found *found)
 {
-    uint32_t *newest =
-        tn__log_world_grow(NULL, (size_t)(found->highest + 1) * sizeof(newest[0]));
+    uint32_t *newest = tn__log_world_grow(NULL, (size_t)(found->highest + 1) * sizeof(newest[0]));
     memset(newest, 0, (size_t)(found->highest + 1) * sizeof(newest[0]));
     for (uint32_t i = 0; i < found->entries.count; i++) {
         newest[found->entries.entries[i].slot] = i + 1;
@@ -123,9 +123,10 @@ static void find_committed(struct found *found, const uint32_t *newest)
         said = found->said[i].committed > said ? found->said[i].committed : said;
     }
     uint64_t checksum = 0;
+    uint64_t whole = 0;
     for (uint64_t slot = 1; slot <= said && slot <= found->highest && newest[slot] != 0; slot++) {
-        checksum =
-            tn_log_checksum(checksum, slot, &found->entries.entries[newest[slot] - 1].value);
+        whole = slot;
+        checksum = tn_log_checksum(checksum, slot, &found->entries.entries[newest[slot] - 1].value);
         for (uint32_t i = 0; i < found->said_count; i++) {
             if (found->said[i].committed == slot && found->said[i].checksum == checksum) {
                 found->state.committed = slot;
@@ -133,7 +134,8 @@ static void find_committed(struct found *found, const uint32_t *newest)
             }
         }
     }
-    tn_assert(found->state.committed == said || found->state.damaged != 0); /* C3 */
+    bool has_hole = whole < said;
+    tn_assert(found->state.committed == said || has_hole || found->state.damaged != 0); /* C3 */
 }
 
 static void restore_all(struct tn__log_world_group *group, struct found *found)
@@ -150,6 +152,17 @@ static void restore_all(struct tn__log_world_group *group, struct found *found)
             tn__log_payload_release(process, forgotten);
         }
     }
+}
+
+/* What the store says of the group as a whole. V4: of a log in which it stands no more, the promise
+ * is lost too. */
+static void take_found(struct tn__log_process *process, uint32_t group, struct found *found)
+{
+    struct tn_log_recovered told;
+    bool is_known = tn__wal_found(process->wal, group, &told);
+    tn_assert(!is_known || tn_log_ballot_equal(told.promise, found->state.promise));
+    found->state.damaged = told.damaged != 0 && !is_known ? 2 : told.damaged;
+    found->state.damaged_upto = told.damaged_upto;
 }
 
 static void open_group(struct tn__log_world_group *group, struct found *found)
@@ -199,7 +212,8 @@ static void *allocate(void *context, void *block, size_t bytes, bool aligned)
     uint8_t *old = block != NULL ? (uint8_t *)block - ALIGNMENT : NULL;
     uint8_t *made = NULL;
     if (bytes > 0) {
-        made = aligned_alloc(ALIGNMENT, ALIGNMENT + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        made =
+            aligned_alloc(ALIGNMENT, ALIGNMENT + (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         tn_assert(made != NULL);
         size_t kept = 0;
         if (old != NULL) {
@@ -241,6 +255,7 @@ static int open_wal(struct tn__log_process *process, struct recovery *recovery,
         .segment_bytes = world->options.segment_bytes,
         .block_bytes = world->options.block_bytes,
         .value_bytes_max = TN_VALUE_BYTES_DEFAULT,
+        .segment_known = process->segment_known,
         .allocate = allocate,
     };
     memcpy(options.cluster_id, world->cluster_id, sizeof(options.cluster_id));
@@ -274,29 +289,30 @@ static void clear_batch(struct tn__log_batch *batch)
     tn__log_entries_clear(&batch->entries);
 }
 
-int tn__log_store_open(struct tn__log_process *process, bool lost)
+int tn__log_store_open(struct tn__log_process *process)
 {
     struct tn__log_world *world = process->world;
     struct recovery recovery = {.process = process};
     struct tn__wal_report report = {0};
     char why[TN_WHY_BYTES_MAX + 1] = "";
     int error = open_wal(process, &recovery, &report, why, sizeof(why));
-    struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_NOT_STARTED,
-                                  .word = (uint64_t)-error,
-                                  .report = &report,
-                                  .text = why};
+    struct tn__log_sight sight = {
+        .kind = TN_LOG_SIGHT_NOT_STARTED, .word = (uint64_t)-error, .report = &report, .text = why};
     if (error != TN_OK) {
         tn__log_world_tell(world, &sight, process->index);
     }
     for (uint32_t g = 0; g < world->options.groups_count; g++) {
         struct found *found = &recovery.groups[g];
         if (error == TN_OK) {
-            found->state.damaged = report.damaged != 0 || lost ? 1 : 0;
-            found->state.damaged_upto = found->state.damaged != 0 ? found->highest : 0;
+            take_found(process, g, found);
             open_group(&process->groups[g], found);
         }
         tn__log_entries_free(&found->entries);
         free(found->said);
+    }
+    if (error == TN_OK) {
+        process->segment_known = report.segment;
+        process->is_damaged = report.damaged != 0;
     }
     clear_batch(&process->gathering);
     clear_batch(&process->writing);
@@ -328,8 +344,8 @@ void tn__log_store_append(struct tn__log_process *process, const struct tn_log_r
     struct tn__log_batch *batch = &process->gathering;
     if (batch->records_count == batch->records_room) {
         batch->records_room = batch->records_room == 0 ? 64 : 2 * batch->records_room;
-        batch->records = tn__log_world_grow(batch->records,
-                                            batch->records_room * sizeof(batch->records[0]));
+        batch->records =
+            tn__log_world_grow(batch->records, batch->records_room * sizeof(batch->records[0]));
     }
     struct tn_log_record *kept = &batch->records[batch->records_count++];
     *kept = *record;
@@ -340,8 +356,7 @@ void tn__log_store_append(struct tn__log_process *process, const struct tn_log_r
     }
     if (!(tn__log_world_unsafe(world, TN_LOG_UNSAFE_NO_PROMISES) &&
           record->kind == TN_LOG_RECORD_PROMISE)) {
-        int error =
-            tn__wal_batch_add(batch->wal, record, entries, tn__log_payload_bytes, process);
+        int error = tn__wal_batch_add(batch->wal, record, entries, tn__log_payload_bytes, process);
         tn_assert(error == TN_OK);
     }
     struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_APPEND,
@@ -356,10 +371,10 @@ void tn__log_store_append(struct tn__log_process *process, const struct tn_log_r
 static void plan_write(struct tn__log_process *process)
 {
     struct tn__log_world *world = process->world;
-    tn_time at = process->is_full ? world->now + TN_SECOND
-                 : world->hooks.write_at != NULL
+    tn_time at = world->hooks.write_at != NULL
                      ? world->hooks.write_at(world->hooks.context, process->index)
                      : world->now + TN__LOG_WORLD_SOON_NS;
+    at = process->is_full ? at + TN_SECOND : at; /* W4: tried again */
     tn__log_world_plan(world, &process->write, at, TN__LOG_ENTRY_WRITE, process->index);
 }
 
@@ -386,13 +401,12 @@ static void report_written(struct tn__log_process *process)
     uint64_t highest[TN_LOG_WORLD_GROUPS_MAX] = {0};
     for (uint32_t i = 0; i < batch->records_count; i++) {
         const struct tn_log_record *record = &batch->records[i];
-        struct tn__log_sight sight = {
-            .kind = TN_LOG_SIGHT_DURABLE,
-            .group = record->group,
-            .record = record,
-            .entries = batch->entries.entries + record->entries_first,
-            .digests = batch->entries.digests + record->entries_first,
-            .entries_count = record->entries_count};
+        struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_DURABLE,
+                                      .group = record->group,
+                                      .record = record,
+                                      .entries = batch->entries.entries + record->entries_first,
+                                      .digests = batch->entries.digests + record->entries_first,
+                                      .entries_count = record->entries_count};
         tn__log_world_tell(world, &sight, process->index);
         highest[record->group] = record->write;
     }
@@ -415,6 +429,53 @@ static void tell_full(struct tn__log_process *process, bool full)
     for (uint32_t g = 0; g < process->world->options.groups_count; g++) {
         struct tn_log_event event = {.kind = TN_LOG_EVENT_STORE_FULL, .number = full ? 1 : 0};
         tn__log_turn_event(process, g, &event);
+    }
+}
+
+static void fail(struct tn__log_process *process, int error)
+{
+    struct tn__log_world *world = process->world;
+    struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_WRITE_FAILED, .word = (uint64_t)-error};
+    tn__log_world_tell(world, &sight, process->index);
+    process->has_failed = true;
+    process->is_writing = false;
+    tn__log_driver_failed(process->driver, tn__log_world_local(world, process->index),
+                          tn__random_next(&world->random));
+}
+
+void tn__log_store_heal(struct tn__log_process *process)
+{
+    struct tn__log_world *world = process->world;
+    if (!process->is_damaged || process->is_writing || process->has_failed) {
+        return;
+    }
+    for (uint32_t g = 0; g < world->options.groups_count; g++) {
+        struct tn_log_status status;
+        tn_log_status(process->groups[g].log, tn__log_world_local(world, process->index), &status);
+        if (status.state == TN_LOG_STATE_DAMAGED || status.state == TN_LOG_STATE_STOPPED) {
+            return;
+        }
+    }
+    int error = tn__wal_heal(process->wal);
+    if (error == TN_OK) {
+        process->is_damaged = false;
+    } else if (error != TN_ERROR_DISK_FULL) {
+        fail(process, error);
+    }
+}
+
+/* While nothing waits to be written: what a writer does in an idle moment. */
+static void use_idle_moment(struct tn__log_process *process)
+{
+    struct tn__log_world *world = process->world;
+    bool more = false;
+    uint64_t draw = tn__random_below(&world->random, 8);
+    if (process->gathering.records_count > 0 || draw > 1) {
+        return;
+    }
+    int error = draw == 0 ? tn__wal_seal(process->wal) : tn__wal_prepare(process->wal, &more);
+    if (error != TN_OK && error != TN_ERROR_DISK_FULL) {
+        fail(process, error);
     }
 }
 
@@ -455,17 +516,12 @@ void tn__log_store_finish_write(struct tn__log_process *process)
         if (!process->is_reported) {
             report_written(process);
         }
+        use_idle_moment(process);
     } else if (error == TN_ERROR_DISK_FULL) {
         tell_full(process, true);
         plan_write(process);
     } else {
-        struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_WRITE_FAILED,
-                                      .word = (uint64_t)-error};
-        tn__log_world_tell(world, &sight, process->index);
-        process->has_failed = true;
-        process->is_writing = false;
-        tn__log_driver_failed(process->driver, tn__log_world_local(world, process->index),
-                              tn__random_next(&world->random));
+        fail(process, error);
     }
     tn__log_turn_end(process);
 }
@@ -547,8 +603,8 @@ void tn__log_store_serve(struct tn__log_process *process, uint32_t which)
     struct tn_log_entry entries[64];
     uint64_t digests[64];
     uint32_t count = 0;
-    uint64_t end = request.load.slot_end <= status.committed ? request.load.slot_end
-                                                             : status.committed + 1;
+    uint64_t end =
+        request.load.slot_end <= status.committed ? request.load.slot_end : status.committed + 1;
     for (uint64_t slot = request.load.slot; slot < end && count < 64; slot++) {
         if (!read_slot(process, request.group, slot, &entries[count])) {
             break;

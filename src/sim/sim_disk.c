@@ -16,7 +16,7 @@
 #include "sim/sim_disk_names.h"
 
 enum {
-    INODES_MAX = 256,
+    INODES_MAX = 1024,
     OPEN_MAX = 64,
     QUEUE_MAX = 512,
     DIRECT_BYTES = 512,

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    TN_SIM_DISK_NAMES_MAX = 128,
+    TN_SIM_DISK_NAMES_MAX = 512,
     TN_SIM_DISK_NAME_SIZE = 64,
     TN_SIM_DISK_NO_INODE = -1,
 };
