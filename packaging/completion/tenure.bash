@@ -18,6 +18,7 @@ _tenure() {
         esac
     done
     case $command in
+    status) options+=" --groups" ;;
     leases) options+=" --table --prefix" ;;
     who) options+=" --table" ;;
     watch) options+=" --table --prefix --duration" ;;

@@ -9,6 +9,9 @@
 
 #define URL_BYTES 1024
 
+/* A node has at most 1,024 groups, 1,000 a page; it may open some meanwhile. */
+#define GROUP_PAGES_MAX 8
+
 /* A watch is silent for 10 s at most (docs/api.md); after this the node is taken for gone. */
 #define SILENCE_NS (25 * TN_SECOND)
 
@@ -57,8 +60,56 @@ static void show_node(const json_t *node)
            (long long)tn__tool_number(clients, "waiting", 0));
 }
 
+static void show_group(const json_t *group)
+{
+    printf("  group  %-6lld %-6s %-18s leader %-12s committed %lld, executed %lld%s\n",
+           (long long)tn__tool_number(group, "group", 0), tn__tool_text(group, "mode", "?"),
+           tn__tool_text(group, "state", "?"),
+           tn__tool_text(json_object_get(group, "leader"), "name", "-"),
+           (long long)tn__tool_number(group, "committed", 0),
+           (long long)tn__tool_number(group, "executed", 0),
+           tn__tool_flag(group, "stalled") ? ", stalled: its machine asks for a retry" : "");
+}
+
+/* All pages of a node's groups into `status`. False: the node is gone, or speaks no such thing. */
+static bool fetch_groups(const struct tn__tool *tool, struct tn__http *node, json_t *status)
+{
+    json_t *groups = json_array();
+    char url[URL_BYTES] = "/v1/groups?limit=1000";
+    bool whole = false;
+    for (uint32_t page = 0; page < GROUP_PAGES_MAX && !whole; page++) {
+        struct tn__tool_answer answer;
+        if (tn__tool_call_node(node, "GET", url, NULL, tn__clock_now() + tool->timeout, &answer) !=
+            TN_OK) {
+            break;
+        }
+        json_array_extend(groups, json_object_get(answer.json, "groups"));
+        const char *next = tn__tool_text(answer.json, "next", "");
+        whole = answer.status == 200 && next[0] == '\0';
+        snprintf(url, sizeof(url), "/v1/groups?limit=1000&after=%.20s", next);
+        json_decref(answer.json);
+    }
+    json_object_set_new(status, "groups", groups);
+    return whole;
+}
+
+static void show_groups(const json_t *node)
+{
+    const json_t *groups = json_object_get(node, "groups");
+    const json_t *group;
+    size_t i;
+    json_array_foreach(groups, i, group)
+    {
+        show_group(group);
+    }
+    if (json_array_size(groups) == 0) {
+        printf("  groups none\n");
+    }
+}
+
 int tn__tool_status(struct tn__tool *tool)
 {
+    bool groups = tn__cmd_switch(&tool->options, "groups");
     json_t *nodes = json_array();
     uint32_t failures = 0;
     bool late = false;
@@ -68,6 +119,10 @@ int tn__tool_status(struct tn__tool *tool)
         int result = tn__tool_call_node(node, "GET", "/v1/status", NULL,
                                         tn__clock_now() + tool->timeout, &answer);
         json_t *one = answer.json;
+        if (result == TN_OK && groups && !fetch_groups(tool, node, one)) {
+            json_decref(one);
+            result = TN_ERROR_IO;
+        }
         if (result != TN_OK) {
             fprintf(stderr, "tenure: %s\n", node->why);
             one = json_pack("{s:s, s:s}", "error", "unreachable", "message", node->why);
@@ -75,6 +130,9 @@ int tn__tool_status(struct tn__tool *tool)
             late = late || result == TN_ERROR_TIMEOUT;
         } else if (!tool->json) {
             show_node(one);
+            if (groups) {
+                show_groups(one);
+            }
         }
         json_object_set_new(one, "endpoint", json_string(node->endpoint));
         json_array_append_new(nodes, one);

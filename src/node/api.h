@@ -4,6 +4,7 @@
  *   api_routes.c    from a request to the function that serves it; fields, errors
  *   api_hold.c      acquire, renew, release, hand over; sessions                 C1-C6
  *   api_look.c      who, leases, status, health, metrics                         L1
+ *   api_groups.c    groups of replicated logs
  *   api_watch.c     streams of changes
  *   metrics.c       the text of /metrics
  *
@@ -261,6 +262,10 @@ void tn__api_leases(struct tn__api_call *call);
 void tn__api_status(struct tn__api_call *call);
 void tn__api_health(struct tn__api_call *call);
 void tn__api_metrics(struct tn__api_call *call);
+
+/* ---- api_groups.c ------------------------------------------------------------------------ */
+
+void tn__api_groups(struct tn__api_call *call);
 
 /* What is known of one name, as `who` shows it. */
 json_t *tn__api_json_view(const struct tn__api *api, const struct tn_lease_view *view, tn_time now);

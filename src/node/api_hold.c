@@ -28,8 +28,7 @@ static void set_terms(const struct tn__api *api, json_t *object,
 {
     set_holding(object, answer->holding);
     json_object_set_new(object, "name", json_stringn(answer->name, answer->name_bytes));
-    json_object_set_new(object, "table",
-                        json_string(api->node->config.table_names[answer->table]));
+    json_object_set_new(object, "table", json_string(api->node->config.table_names[answer->table]));
     tn__api_json_token(object, answer->token);
     json_object_set_new(object, "fenced", json_boolean(!api->node->config.diskless));
     json_object_set_new(object, "valid_ms", tn__api_json_milliseconds(answer->valid_ns));

@@ -265,8 +265,11 @@ void tn__api_metrics(struct tn__api_call *call)
     }
     struct tn__lease_clients_status clients;
     tn__lease_clients_status(call->api->clients, &clients);
+    struct tn__metrics_groups groups;
+    tn__metrics_groups_gather(&groups, call->api->node);
     struct tn__metrics metrics = {
         .status = status,
+        .groups = &groups,
         .clients = &clients,
         .api = &call->api->counters,
         .connections = call->api->connections_count,

@@ -35,6 +35,7 @@ static const struct route routes[] = {
     {TN__HTTP_GET, "/v1/leases", tn__api_leases, {"table", "after", "limit", "prefix", NULL}},
     {TN__HTTP_GET, "/v1/watch", tn__api_watch, {"name", "prefix", "table", NULL}},
     {TN__HTTP_GET, "/v1/status", tn__api_status, {NULL}},
+    {TN__HTTP_GET, "/v1/groups", tn__api_groups, {"after", "limit", NULL}},
     {TN__HTTP_GET, "/health", tn__api_health, {NULL}},
     {TN__HTTP_GET, "/metrics", tn__api_metrics, {NULL}},
 };

@@ -134,6 +134,7 @@ size_t tn__metrics_write(const struct tn__metrics *metrics, char *bytes, size_t 
     write_node(&text, metrics->status);
     write_counters(&text, metrics);
     write_clients(&text, metrics);
+    tn__metrics_groups_write(&text, metrics->groups);
     tn_assert(!text.cut);
     return text.length;
 }

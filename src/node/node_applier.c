@@ -189,8 +189,7 @@ void tn__apply_wake(struct tn_group *group)
 static void tell_loop(struct tn_group *group)
 {
     if (!atomic_exchange(&group->applied_left, true)) {
-        (void)tn__groups_leave(group->groups, &group->applied, &group->applied,
-                               !atomic_load(&group->unhurried));
+        (void)tn__groups_leave(group->groups, &group->applied, &group->applied, &group->unhurried);
     }
 }
 

@@ -215,7 +215,7 @@ static int propose(struct tn_group *group, const struct tn_propose_value *values
     if (proposal != NULL) {
         tn__block_retain(&newest->block, 1);
     }
-    if (!tn__groups_leave(group->groups, &newest->submit, &oldest->submit, true)) {
+    if (!tn__groups_leave(group->groups, &newest->submit, &oldest->submit, &group->crowded)) {
         atomic_fetch_sub(&group->calls_count, count);
         atomic_fetch_sub(&group->calls_bytes, bytes);
         for (struct tn__op *op = &newest->submit; op != NULL;) {
@@ -256,7 +256,7 @@ void tn_proposal_cancel(struct tn_proposal *proposal)
         return;
     }
     tn__block_retain(&proposal->block, 1); /* the op's */
-    if (!tn__groups_leave(proposal->groups, &proposal->cancel, &proposal->cancel, true)) {
+    if (!tn__groups_leave(proposal->groups, &proposal->cancel, &proposal->cancel, NULL)) {
         tn__block_release(&proposal->block); /* all calls have ended, or are about to */
     }
 }

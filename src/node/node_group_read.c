@@ -195,7 +195,7 @@ int tn_group_read(struct tn_group *group, enum tn_read_kind kind, tn_time timeou
     read->data = data;
     read->age_ns = TN_TIME_NEVER;
     read->deadline = timeout > TN_TIME_NEVER - now ? TN_TIME_NEVER : now + timeout;
-    if (!tn__groups_leave(group->groups, &read->op, &read->op, true)) {
+    if (!tn__groups_leave(group->groups, &read->op, &read->op, NULL)) {
         atomic_fetch_sub(&group->reads_count, 1);
         free(read);
         return TN_ERROR_CLOSED;

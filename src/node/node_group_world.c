@@ -50,7 +50,7 @@ static void world_commit(void *context, uint32_t id, const struct tn_log_entry *
     if (group != NULL) {
         group->committed = entries[count - 1].slot;
         tn__apply_commit(group, entries, count);
-        if (group->gathered.count > 0) {
+        if (atomic_load_explicit(&group->crowded, memory_order_relaxed)) {
             tn__groups_mark_dirty(group); /* what waited for it goes out with this turn */
         }
     }

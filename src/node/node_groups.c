@@ -17,7 +17,7 @@ static struct tn__op ops_closed;
 /* ---- Ops ------------------------------------------------------------------------------------- */
 
 bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
-                      bool wake)
+                      const _Atomic bool *unhurried)
 {
     struct tn__op *head = atomic_load_explicit(&groups->ops, memory_order_relaxed);
     do {
@@ -27,7 +27,8 @@ bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct t
         oldest->next = head;
     } while (!atomic_compare_exchange_weak(&groups->ops, &head, newest));
     /* The loop takes back `woken` first and the list after: who sees it set is seen. */
-    if (wake && !atomic_load(&groups->woken) && !atomic_exchange(&groups->woken, true)) {
+    if ((unhurried == NULL || !atomic_load(unhurried)) && !atomic_load(&groups->woken) &&
+        !atomic_exchange(&groups->woken, true)) {
         uv_async_send(&groups->wake);
     }
     return true;
@@ -126,7 +127,7 @@ static void flush_dirty(struct tn__groups *groups)
     }
 }
 
-static void run_ops(struct tn__groups *groups, struct tn__op *leave)
+static void take_up(struct tn__groups *groups, struct tn__op *leave)
 {
     struct tn__op *op = take_ops(groups, leave);
     while (op != NULL) {
@@ -134,6 +135,11 @@ static void run_ops(struct tn__groups *groups, struct tn__op *leave)
         carry_out(groups, op);
         op = next;
     }
+}
+
+static void run_ops(struct tn__groups *groups, struct tn__op *leave)
+{
+    take_up(groups, leave);
     flush_dirty(groups);
     tn__groups_tell_ended(groups);
 }
@@ -148,7 +154,7 @@ static void on_wake(uv_async_t *wake)
     struct tn__groups *groups = wake->data;
     if (!groups->stopped) {
         tn__node_turn_begin(groups->node);
-        run_ops(groups, NULL);
+        take_up(groups, NULL); /* the end of the turn does the rest, for all that came by then */
     }
 }
 
@@ -283,11 +289,9 @@ void tn__node_groups_turn_end(struct tn_node *node)
     if (groups == NULL || groups->stopped) {
         return;
     }
-    if (atomic_load_explicit(&groups->ops, memory_order_relaxed) != NULL) {
-        run_ops(groups, NULL); /* what came meanwhile, and what nobody woke us for */
-    } else {
-        flush_dirty(groups);
-        tn__groups_tell_ended(groups);
+    run_ops(groups, NULL); /* what nobody woke us for, too */
+    if (atomic_load(&groups->ops) != NULL && !atomic_exchange(&groups->woken, true)) {
+        uv_async_send(&groups->wake); /* left for a group that was still crowded, perhaps */
     }
     tn__store_turn_end(&groups->store); /* the disk works while the frames travel (N3) */
     tn__groups_frames_flush(groups);
@@ -347,8 +351,19 @@ void tn__node_groups_timers(struct tn_node *node, tn_time now)
     if (groups->due <= now) {
         run_group_timers(groups, now);
     }
-    flush_dirty(groups);
-    tn__groups_tell_ended(groups);
+}
+
+uint32_t tn__node_groups_look(const struct tn_node *node, uint32_t first,
+                              struct tn_group_status *statuses, uint32_t most)
+{
+    const struct tn__groups *groups = node->groups;
+    uint32_t count = 0;
+    for (uint32_t id = first; groups != NULL && id <= TN_GROUP_ID_MAX && count < most; id++) {
+        if (groups->by_id[id] != NULL && groups->by_id[id]->here) {
+            tn__group_status(groups->by_id[id], &statuses[count++]);
+        }
+    }
+    return count;
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */

@@ -338,6 +338,7 @@ struct tn_group {
     _Atomic uint64_t indexed; /* every write up to here is in the store's index */
     _Atomic bool applied_left;
     _Atomic bool unhurried; /* the loop may hear of executions when it turns anyway */
+    _Atomic bool crowded;   /* and of calls: enough runs are under way */
     struct tn__op applied;  /* on its way to the loop while `applied_left` */
     struct tn__call_table table_of_calls;
 
@@ -360,9 +361,10 @@ struct tn_group {
     tn_time calls_deadline; /* no call ends before */
     uint64_t assigned;      /* the highest slot that a call was put into */
     uint64_t flight[2];     /* the last slots of the run given last, and of the one before */
-    uint64_t committed;     /* the highest slot given to the applier */
-    uint64_t suspect;       /* leadership changed: until that slot is executed, a call's slot may
-                               turn out to hold another value; 0: no */
+    tn_time crowded_until;
+    uint64_t committed; /* the highest slot given to the applier */
+    uint64_t suspect;   /* leadership changed: until that slot is executed, a call's slot may
+                           turn out to hold another value; 0: no */
     bool wants_lease;
     bool follow;            /* the lease is to be released, or wanted again */
     struct tn__read *reads; /* under way, the oldest first */
@@ -427,10 +429,11 @@ struct tn__groups {
 /* How long a call waits before it is given again to a machine that knew no leader. */
 #define TN_PARKED_NS (20 * TN_MILLISECOND)
 
-/* Leave a chain of ops, the newest first: `newest` is linked down to `oldest` [any]. `wake`: carry
- * them out now; else with the next turn, whatever it is for. False: the loop takes no more. */
+/* Leave a chain of ops, the newest first: `newest` is linked down to `oldest` [any]. They are
+ * carried out now, or, if `*unhurried` (may be NULL), with the next turn, whatever it is for.
+ * False: the loop takes no more. */
 bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
-                      bool wake);
+                      const _Atomic bool *unhurried);
 
 /* Carry out what other threads have left. */
 void tn__groups_run_ops(struct tn__groups *groups);

@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <tenure/group.h>
 #include <tenure/node.h>
 
 #include "net/listener.h"
@@ -226,6 +227,9 @@ void tn__node_groups_bulk(struct tn_node *node, uint32_t member);
 void tn__node_groups_disconnected(struct tn_node *node, uint32_t member);
 /* A notice of the lease machine, within its step. */
 void tn__node_groups_notice(struct tn_node *node, const struct tn_notice *notice);
+/* The state of groups from id `first` on, at most `most` of them; returns how many. */
+uint32_t tn__node_groups_look(const struct tn_node *node, uint32_t first,
+                              struct tn_group_status *statuses, uint32_t most);
 /* The node stops: all calls end, and the threads of groups. */
 void tn__node_groups_stop(struct tn_node *node);
 /* The loop has ended, or never ran. */
@@ -269,7 +273,7 @@ struct tn_node {
     struct tn__node_leases leases;
     struct tn__node_front front;
     struct tn__node_probe probe;
-    struct tn__groups *groups; /* NULL until the first group is opened */
+    struct tn__groups *groups;    /* NULL until the first group is opened */
     pthread_mutex_t groups_mutex; /* held while one is opened or closed */
     struct tn_node_counters counters;
     uint64_t random;

@@ -33,7 +33,7 @@ static void leave_op(struct tn__store *store)
     if (!store->op_left) {
         store->op_left = true;
         store->op.kind = TN_OP_WRITTEN;
-        (void)tn__groups_leave(store->groups, &store->op, &store->op, true);
+        (void)tn__groups_leave(store->groups, &store->op, &store->op, NULL);
     }
 }
 

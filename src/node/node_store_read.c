@@ -182,7 +182,7 @@ static void *run_loads(void *argument)
         for (uint32_t i = 0; loaded != NULL && i < loaded->entries_count; i++) {
             bytes += loaded->entries[i].value.bytes;
         }
-        if (loaded != NULL && !tn__groups_leave(loads->groups, &loaded->op, &loaded->op, true)) {
+        if (loaded != NULL && !tn__groups_leave(loads->groups, &loaded->op, &loaded->op, NULL)) {
             tn__block_release(loaded->block);
             free(loaded);
         }

@@ -38,7 +38,14 @@ static size_t write_some(void)
     status.lease_counters.attempts = 12345;
     status.now = 5;
     status.lease.quarantine_end = 5 + 1500 * TN_MILLISECOND;
+    static struct tn__metrics_groups groups;
+    memset(&groups, 0xff, sizeof(groups));
+    groups.shown_count = TN_METRICS_GROUPS_MAX;
+    for (uint32_t i = 0; i < TN_METRICS_GROUPS_MAX; i++) {
+        groups.shown[i].group = TN_GROUP_ID_MAX - i;
+    }
     struct tn__metrics metrics = {.status = &status,
+                                  .groups = &groups,
                                   .clients = &clients,
                                   .api = &api,
                                   .connections = 7,
