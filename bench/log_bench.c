@@ -1,0 +1,127 @@
+/* The log against the floor, in interleaved rounds: log_bench WHAT ROUNDS SECONDS.
+ *
+ *   flight N BYTES   N proposals in flight, one group: floor and tenure
+ *   alone N BYTES    the same without the floor, to look at with a profiler
+ *   groups N         256 in flight over N groups, and over one
+ *   slow             256 in flight: all well; one replica's syncs 10 ms slower; one stopped
+ * Each round prints one JSON object. Cells are started once and kept; the floor is started for each
+ * round, and syncs as member 0 has chosen to. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "floor.h"
+#include "log_cell.h"
+
+static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t bytes, bool floor)
+{
+    struct log_cell cell;
+    log_cell_start(&cell, 1);
+    uint32_t direct = log_cell_direct(&cell);
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct floor_setting setting = {.dir = cell.cell.dir,
+                                        .in_flight = in_flight,
+                                        .value_bytes = bytes,
+                                        .direct = direct,
+                                        .seconds = seconds};
+        struct log_order order = {
+            .in_flight = in_flight, .value_bytes = bytes, .groups = 1, .seconds = seconds};
+        struct floor_result least = {0};
+        struct log_result log;
+        if (floor) {
+            floor_run(&setting, &least);
+        }
+        log_cell_order(&cell, &order, &log);
+        printf("{\"in_flight\": %u, \"bytes\": %u, \"direct\": %u, \"floor_rate\": %.0f, "
+               "\"rate\": %.0f, \"floor_median_us\": %.1f, \"median_us\": %.1f, "
+               "\"floor_p99_us\": %.1f, \"p99_us\": %.1f, \"floor_cpu_us\": %.3f, "
+               "\"cpu_us\": %.3f, \"a_turn\": %.1f, \"a_batch\": %.1f, "
+               "\"a_batch_of_follower\": %.1f}\n",
+               in_flight, bytes, direct, least.load.rate, log.load.rate, least.load.median_us,
+               log.load.median_us, least.load.p99_us, log.load.p99_us, least.cpu_us, log.cpu_us,
+               log.a_turn, log.a_batch[0], log.a_batch[1]);
+        fflush(stdout);
+    }
+    log_cell_end(&cell);
+}
+
+static void groups(uint32_t rounds, double seconds, uint32_t count)
+{
+    struct log_cell cell;
+    log_cell_start(&cell, count);
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct log_result one, many;
+        struct log_order order = {
+            .in_flight = 256, .value_bytes = 100, .groups = 1, .seconds = seconds};
+        log_cell_order(&cell, &order, &one);
+        order.groups = count;
+        log_cell_order(&cell, &order, &many);
+        printf("{\"groups\": %u, \"rate_one\": %.0f, \"rate_many\": %.0f, \"median_one_us\": %.1f, "
+               "\"median_many_us\": %.1f, \"cpu_one_us\": %.3f, \"cpu_many_us\": %.3f}\n",
+               count, one.load.rate, many.load.rate, one.load.median_us, many.load.median_us,
+               one.cpu_us, many.cpu_us);
+        fflush(stdout);
+    }
+    log_cell_end(&cell);
+}
+
+static void slow(uint32_t rounds, double seconds)
+{
+    struct log_cell cell;
+    log_cell_start(&cell, 1);
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct log_result well, slowed, stopped;
+        struct log_order order = {
+            .in_flight = 256, .value_bytes = 100, .groups = 1, .seconds = seconds};
+        log_cell_order(&cell, &order, &well);
+        atomic_store(&cell.page->slow_ns[2], 10 * TN_MILLISECOND);
+        cell_sleep_ms(100);
+        log_cell_order(&cell, &order, &slowed);
+        atomic_store(&cell.page->slow_ns[2], 0);
+        kill(cell.cell.pids[2], SIGSTOP);
+        log_cell_order(&cell, &order, &stopped);
+        kill(cell.cell.pids[2], SIGCONT);
+        for (uint32_t tries = 0; tries < 3000; tries++) {
+            if (atomic_load(&cell.page->executed[2]) + 4096 >=
+                atomic_load(&cell.page->executed[0])) {
+                break;
+            }
+            cell_sleep_ms(10);
+        }
+        printf("{\"rate\": %.0f, \"rate_slow\": %.0f, \"rate_stopped\": %.0f, \"median_us\": %.1f, "
+               "\"median_slow_us\": %.1f, \"median_stopped_us\": %.1f}\n",
+               well.load.rate, slowed.load.rate, stopped.load.rate, well.load.median_us,
+               slowed.load.median_us, stopped.load.median_us);
+        fflush(stdout);
+    }
+    log_cell_end(&cell);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4) {
+        fprintf(stderr, "usage: log_bench flight|alone|groups|slow ROUNDS SECONDS [N [BYTES]]\n");
+        return 2;
+    }
+    uint32_t rounds = (uint32_t)strtoul(argv[2], NULL, 10);
+    double seconds = strtod(argv[3], NULL);
+    uint32_t number = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 256;
+    uint32_t bytes = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) : 100;
+    if (rounds == 0 || seconds <= 0 || number == 0 || number > 1024) {
+        fprintf(stderr, "log_bench: ROUNDS and SECONDS are positive, N is 1 to 1024\n");
+        return 2;
+    }
+    if (strcmp(argv[1], "flight") == 0 || strcmp(argv[1], "alone") == 0) {
+        flight(rounds, seconds, number, bytes, argv[1][0] == 'f');
+    } else if (strcmp(argv[1], "groups") == 0) {
+        groups(rounds, seconds, number);
+    } else if (strcmp(argv[1], "slow") == 0) {
+        slow(rounds, seconds);
+    } else {
+        fprintf(stderr, "log_bench: %s is none of flight, alone, groups, slow\n", argv[1]);
+        return 2;
+    }
+    return 0;
+}
