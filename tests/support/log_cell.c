@@ -100,10 +100,27 @@ static void post(struct log_cell *cell, struct cell_node *node, uint32_t to,
 static void deliver_own(struct cell_node *node, const struct tn_log_message *message,
                         const struct cell_entry *entries);
 
+/* P3, durable before said: what a promise or a vote speaks of is on the disk. */
+static void check_durable(const struct cell_node *node, const struct tn_log_message *message)
+{
+    const struct cell_disk *disk = node->disk;
+    if (message->kind == TN_LOG_PROMISE) {
+        assert_true(tn_log_ballot_compare(disk->promise, message->ballot) >= 0);
+    }
+    for (uint64_t slot = message->slot;
+         message->kind == TN_LOG_ACCEPTED && slot < message->slot_end; slot++) {
+        assert_true(tn_log_ballot_compare(disk->promise, message->ballot) >= 0);
+        assert_true(slot <= node->committed ||
+                    (disk->slots[slot].entry.slot == slot &&
+                     tn_log_ballot_compare(disk->slots[slot].entry.ballot, message->ballot) >= 0));
+    }
+}
+
 static void let_go(struct cell_node *node, const struct tn_log_message *message,
                    const struct cell_entry *entries)
 {
     struct log_cell *cell = node->cell;
+    check_durable(node, message);
     for (uint32_t to = 0; to < cell->nodes_count; to++) {
         if ((message->to >> to & 1U) != 0 && to != node->index) {
             post(cell, node, to, message, entries);

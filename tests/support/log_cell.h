@@ -3,8 +3,9 @@
  * counted.
  *
  * After each step the machine's own invariants are checked, and with each commit: one value per
- * slot for ever (P1), no slot skipped (P8), no proposal in two slots, none that was refused. Each
- * read is held against what had been committed anywhere when it was asked for (Q1). */
+ * slot for ever (P1), nothing said before it is durable (P3), no slot skipped (P8), no proposal in
+ * two slots, none that was refused. Each read is held against what had been committed anywhere when
+ * it was asked for (Q1). */
 #ifndef TN_TESTS_LOG_CELL_H
 #define TN_TESTS_LOG_CELL_H
 

@@ -129,6 +129,26 @@ static void one_ballot_and_slot_have_one_value(void **state)
     cell_free(cell);
 }
 
+static void an_earlier_incarnation_is_late_and_nothing_more(void **state)
+{
+    (void)state;
+    struct log_cell *cell = led();
+    uint64_t word = cell->nodes[1].options.restart_word;
+    cell_crash(cell, 1);
+    log_cell_start(cell, 1);
+    cell_run(cell, cell->now + TN_SECOND);
+    struct tn_log_message read = {.kind = TN_LOG_READ, .id = 7};
+    uint64_t now = cell->nodes[1].options.restart_word;
+    cell->nodes[1].options.restart_word = word;
+    cell_forge(cell, 1, 0, &read);
+    assert_int_equal(cell->mail_count, 0);
+    assert_int_equal(cell_count(cell, 0, TN_LOG_NOTICE_INCIDENT), 0);
+    cell->nodes[1].options.restart_word = now;
+    cell_forge(cell, 1, 0, &read);
+    assert_int_equal(cell->mail_count, 1); /* the present one is heard all the same */
+    cell_free(cell);
+}
+
 /* Any field at random; those that decide how far it gets often from what is plausible. */
 static void scribble(struct log_cell *cell, struct tn_log_message *message, uint32_t from)
 {
@@ -213,6 +233,7 @@ int main(void)
         cmocka_unit_test(runs_have_no_gaps_and_values_are_of_a_known_kind),
         cmocka_unit_test(ranges_are_ranges),
         cmocka_unit_test(one_ballot_and_slot_have_one_value),
+        cmocka_unit_test(an_earlier_incarnation_is_late_and_nothing_more),
         cmocka_unit_test(ceph_flaw_7_whatever_a_peer_sends_nothing_is_asserted_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -254,6 +254,18 @@ static void W3_a_damaged_member_does_not_vote_until_it_has_what_it_may_have_lost
     cell->cut = 2 | 4;
     damage(cell, 2, 1);
     assert_int_equal(log_cell_status(cell, 2).state, TN_LOG_STATE_DAMAGED);
+    struct tn_log_message read = {.kind = TN_LOG_READ, .id = 5};
+    struct tn_log_message prepare = {.kind = TN_LOG_PREPARE, .slot = 1};
+    prepare.ballot = (struct tn_log_ballot){.token = 1,
+                                            .attempt = 2,
+                                            .mode_number = 1,
+                                            .node = 1,
+                                            .restart_word = cell->nodes[0].options.restart_word};
+    cell->cut = 0;
+    cell_forge(cell, 0, 2, &prepare);
+    cell_forge(cell, 0, 2, &read);
+    assert_int_equal(cell_mails(cell, TN_LOG_READ_ANSWER), 0); /* nothing that would count */
+    assert_int_equal(cell_mails(cell, TN_LOG_PROMISE), 0);
     cell->cut = 2; /* with the leader alone it is no majority */
     cell_propose(cell, 0, 1);
     cell_run(cell, cell->now + 5 * TN_SECOND);
