@@ -223,7 +223,8 @@ struct tn__store {
     bool lost;          /* no memory for a record */
     bool failed;
     bool full;
-    _Atomic bool heal; /* W3: nothing is missing any more */
+    _Atomic bool heal;       /* W3: nothing is missing any more */
+    _Atomic tn_time heal_at; /* W3: when that is looked at next */
     pthread_t writer;
     bool writer_running;
     pthread_mutex_t mutex;
@@ -236,6 +237,9 @@ struct tn__store {
     bool op_left; /* `op` is on its way to the loop */
     struct tn__op op;
 };
+
+/* W3: so long after a start with a damaged log all its groups are taken for opened. */
+#define TN_HEAL_NS (600 * TN_SECOND)
 
 /* Open the log of the node's directory, recover it, start the threads [not loop]. */
 int tn__store_open(struct tn__groups *groups, char *why, size_t why_size);

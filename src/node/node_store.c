@@ -70,15 +70,16 @@ static void wait_for_batch(struct tn__store *store)
         if (store->given || store->stop) {
             return;
         }
-        if (sealed) {
+        if (atomic_exchange(&store->heal, false)) {
+            pthread_mutex_unlock(&store->mutex);
+            (void)tn__wal_heal(store->wal); /* if it fails: tried again after the next start */
+            pthread_mutex_lock(&store->mutex);
+        } else if (sealed) {
             pthread_cond_wait(&store->wanted, &store->mutex);
         } else if (!sleep_for(store, QUIET_NS) && !store->given && !store->stop) {
             sealed = true;
             pthread_mutex_unlock(&store->mutex);
             (void)tn__wal_seal(store->wal);
-            if (atomic_exchange(&store->heal, false)) {
-                (void)tn__wal_heal(store->wal); /* tried again at the next start */
-            }
             pthread_mutex_lock(&store->mutex);
         }
     }
@@ -162,12 +163,56 @@ static void fail(struct tn__store *store, int error)
     tn__groups_failed(store->groups);
 }
 
+/* W3: is everything fetched that the damage may have taken? Of groups that the damaged log knows
+ * nothing of any more nobody can say; whoever has such opens them within TN_HEAL_NS. */
+static bool is_whole(const struct tn__store *store)
+{
+    const struct tn__groups *groups = store->groups;
+    for (const struct tn_group *group = groups->first; group != NULL; group = group->next) {
+        struct tn_log_status status;
+        tn_log_status(group->log, tn__clock_now(), &status);
+        if (status.state == TN_LOG_STATE_DAMAGED || status.state == TN_LOG_STATE_STOPPED) {
+            return false;
+        }
+    }
+    for (uint32_t id = 0; id <= TN_GROUP_ID_MAX; id++) {
+        if (store->found[id] != NULL && groups->by_id[id] == NULL) {
+            return false;
+        }
+    }
+    return groups->first != NULL;
+}
+
+static void heal_when_whole(struct tn__store *store)
+{
+    tn_time now = tn__clock_now();
+    if (!store->report.damaged || store->failed || now < atomic_load(&store->heal_at)) {
+        return;
+    }
+    atomic_store(&store->heal_at, now + TN_SECOND);
+    bool written = !store->writing && store->batches[store->gathering].groups_count == 0;
+    if (!written || !is_whole(store)) { /* what was fetched must be durable first */
+        return;
+    }
+    const struct tn_node *node = store->groups->node;
+    tn__node_log(node, TN_LOG_WARNING,
+                 "data directory %s: all that the damaged log may have held is fetched; it counts "
+                 "as whole again",
+                 node->config.data_dir);
+    store->report.damaged = 0;
+    atomic_store(&store->heal, true);
+    pthread_mutex_lock(&store->mutex);
+    pthread_cond_signal(&store->wanted);
+    pthread_mutex_unlock(&store->mutex);
+}
+
 void tn__store_turn_end(struct tn__store *store)
 {
     struct tn__store_batch *batch = &store->batches[store->gathering];
     if (store->lost) {
         fail(store, TN_ERROR_NO_MEMORY);
     }
+    heal_when_whole(store);
     if (store->writing || store->failed || batch->groups_count == 0) {
         return;
     }
@@ -293,9 +338,7 @@ static void log_report(const struct tn__store *store, const char *why)
     const struct tn_node *node = store->groups->node;
     const struct tn__wal_report *report = &store->report;
     if (report->damaged) {
-        tn__node_log(node, TN_LOG_ERROR,
-                     "data directory %s: the log is damaged: %s; its groups do not vote until what "
-                     "they may have held is fetched from the others",
+        tn__node_log(node, TN_LOG_ERROR, "data directory %s: the log is damaged: %s",
                      node->config.data_dir, why);
     }
     tn__node_log(node, TN_LOG_INFO,
@@ -345,6 +388,7 @@ static int open_wal(struct tn__store *store, char *why, size_t why_size)
     }
     take_found(store);
     log_report(store, why);
+    atomic_store(&store->heal_at, tn__clock_now() + TN_HEAL_NS);
     return tn__node_words_log(node, store->report.segment); /* W3: its loss will be noticed */
 }
 

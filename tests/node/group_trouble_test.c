@@ -490,6 +490,13 @@ static void harm_and_come_back(void (*act)(const char *path))
     await_state(2, TN_LOG_STATE_DAMAGED, false); /* it has fetched all that it may have held */
     assert_int_equal(group_cell_add(&cell, 2, 'w', 1), sum + 1);
     group_cell_await_equal(&cell, 102);
+    atomic_store(&cell.cell.nodes[2].node->groups->store.heal_at, 0); /* ten minutes later */
+    cell_await_log(&cell.cell, 2, "it counts as whole again");
+    group_cell_stop(&cell, 2);
+    group_cell_start(&cell, 2);
+    assert_int_equal(group_cell_add(&cell, 2, 'w', 1), sum + 2);
+    group_cell_await_equal(&cell, 103);
+    assert_int_equal(cell_count_log(&cell.cell, 2, "the log is damaged"), 1);
     group_cell_end(&cell);
 }
 
