@@ -56,8 +56,8 @@ static void audit(void *data, const struct tn_read_result *result)
 static void transfer_once(struct tn_group *group, int64_t *accounts)
 {
     const struct tn_propose_options options = {.machine = 1};
-    struct transfer transfer = {(uint32_t)rand() % ACCOUNTS, (uint32_t)rand() % ACCOUNTS,
-                                rand() % 50 + 1};
+    const uint32_t dice = (uint32_t)random();
+    struct transfer transfer = {dice % ACCOUNTS, dice / 16 % ACCOUNTS, dice / 256 % 50 + 1};
     char reply[16] = "";
     int error = tn_group_propose_wait(group, &transfer, sizeof(transfer), &options, reply,
                                       sizeof(reply), NULL);
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < ACCOUNTS; i++) {
         accounts[i] = TOTAL / ACCOUNTS;
     }
-    srand((unsigned)id);
+    srandom((unsigned)id);
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct tn_state_machine machine = {.id = 1, .data = accounts, .execute = execute};
     struct tn_group_options group_options = {.machines = &machine, .machines_count = 1};

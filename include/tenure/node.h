@@ -101,7 +101,7 @@ struct tn_node_options {
                                TN_CLIENT_URL_BYTES_MAX. [made from listen_client] */
 
     /* Groups (group.h). */
-    uint32_t appliers_count;    /* threads that execute, 1 to 64; groups are spread over them. [1] */
+    uint32_t appliers_count;    /* threads that execute, 1 to 64; groups share them. [1] */
     uint64_t log_segment_bytes; /* of the log's files, 1 MiB to 4 GiB. [64 MiB] */
 
     /* Every notice of the machine: see enum tn_notice_kind. On the loop thread. [none] */
