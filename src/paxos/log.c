@@ -283,6 +283,7 @@ static void settle(struct tn__log_turn *turn)
         tn__log_followers_due(turn);
         tn__log_forward_due(turn);
         tn__log_catch_up_due(turn);
+        tn__log_poll_due(turn);
         tn__log_reads_due(turn);
         settle_age(log);
         settle_durable(log);

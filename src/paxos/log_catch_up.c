@@ -14,6 +14,10 @@
 #include "base/assert.h"
 #include "paxos/log_machine.h"
 
+/* A leader is missed after so many times election_ns; news are asked for at most so much apart. */
+#define SILENCE 2U
+#define POLL_DOUBLINGS_MAX 4U
+
 /* So many times resend_ns without an answer: somebody else is asked. */
 #define PATIENCE 5U
 
@@ -311,14 +315,43 @@ void tn__log_catch_up_due(struct tn__log_turn *turn)
     tn_assert(log->proposer.phase != TN__LOG_LEADING);
 }
 
+/* When somebody is asked for news: while nobody leads, ever more seldom. */
+static tn_time poll_time(const struct tn_log *log)
+{
+    tn_assert(log->options.election_ns > 0);
+    if (log->options.nodes_count == 1 || log->proposer.phase != TN__LOG_IDLE || log->full != 0 ||
+        log->fetch_at != TN_TIME_NEVER || log->behind_since != TN_TIME_NEVER) {
+        return TN_TIME_NEVER;
+    }
+    tn_time missed = tn__log_later(log->leader_until, SILENCE * log->options.election_ns);
+    return tn__log_larger(log->poll_at, missed);
+}
+
+void tn__log_poll_due(struct tn__log_turn *turn)
+{
+    struct tn_log *log = turn->log;
+    if (log->leader_until > turn->now) {
+        log->polls = 0;
+    }
+    if (poll_time(log) > turn->now) {
+        return;
+    }
+    uint32_t doublings = log->polls < POLL_DOUBLINGS_MAX ? log->polls : POLL_DOUBLINGS_MAX;
+    log->polls++;
+    log->poll_at = tn__log_later(turn->now, (SILENCE * log->options.election_ns) << doublings);
+    tn__log_catch_up_poll(turn);
+    tn_assert(log->poll_at > turn->now);
+}
+
 tn_time tn__log_catch_up_deadline(const struct tn_log *log)
 {
     tn_assert(log->fetch_from == TN__LOG_NOBODY || log->fetch_at != TN_TIME_NEVER);
     if (log->fetch_at != TN_TIME_NEVER) {
         return log->fetch_at;
     }
+    if (log->behind_since == TN_TIME_NEVER) {
+        return poll_time(log);
+    }
     tn_assert(log->behind_since == TN_TIME_NEVER || log->proposer.phase != TN__LOG_LEADING);
-    return log->behind_since == TN_TIME_NEVER
-               ? TN_TIME_NEVER
-               : tn__log_later(log->behind_since, log->options.heartbeat_ns);
+    return tn__log_later(log->behind_since, log->options.heartbeat_ns);
 }

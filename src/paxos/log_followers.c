@@ -285,6 +285,18 @@ static void heartbeat(struct tn__log_turn *turn, uint32_t member)
     tn_assert(message->after == 0);
 }
 
+void tn__log_followers_farewell(struct tn__log_turn *turn)
+{
+    tn_member_set others = tn__log_others(turn->log);
+    tn_assert(tn__log_leads(turn->log));
+    for (uint32_t i = 0; i < turn->log->options.nodes_count; i++) {
+        if ((others & tn__log_bit(i)) != 0) {
+            heartbeat(turn, i);
+        }
+    }
+    tn_assert(turn->log->proposer.phase == TN__LOG_LEADING);
+}
+
 /* C1: when all are to hear of this leader next. */
 static tn_time heartbeat_time(const struct tn_log *log)
 {

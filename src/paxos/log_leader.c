@@ -385,6 +385,10 @@ void tn__log_role_due(struct tn__log_turn *turn)
     }
     if (log->proposer.phase != TN__LOG_IDLE && log->retired == 0 && must_retire(log, turn->now)) {
         log->counters.expired++;
+        if (log->proposer.phase == TN__LOG_LEADING &&
+            (!tn__log_is_leased(log) || has_tenure(log, turn->now))) {
+            tn__log_followers_farewell(turn);
+        }
         log->retired = 1;
         if (log->leader == tn__log_self(log)) {
             log->leader = TN__LOG_NOBODY;

@@ -178,6 +178,7 @@ struct tn_log {
     tn_time heartbeat_last;
     tn_time forward_at;   /* no forward before */
     tn_time behind_since; /* C2: others have committed more since; NEVER: not so */
+    tn_time poll_at;      /* C2: nobody leads: somebody is asked for news then */
     tn_time fetch_at;     /* C2: the answer is overdue then; NEVER: nothing was asked */
     tn_time resolve_at;   /* Reads 3: when RESOLVE is repeated */
     tn_time fresh_at; /* Reads 4: the prefix is as fresh as it was at the leader then; 0: never */
@@ -203,8 +204,8 @@ struct tn_log {
     uint32_t fetching;         /* C2: a stream of catch-up runs */
     uint32_t fetch_turn;       /* C2: whom to ask next */
     uint32_t resolve_polls;    /* Reads 3: RESOLVE was sent so often for one slot */
-    uint32_t reserved;
-    uint32_t fetch_polls; /* C2: who has nothing below, asked in vain in a row */
+    uint32_t polls;            /* C2: for news, in a row, without any */
+    uint32_t fetch_polls;      /* C2: who has nothing below, asked in vain in a row */
 };
 
 /* One step's context. */
@@ -363,6 +364,9 @@ void tn__log_on_heartbeat_answer(struct tn__log_turn *turn, const struct tn_log_
 /* The run `first` .. of the effects was proposed: to all who have everything before it. */
 void tn__log_followers_send(struct tn__log_turn *turn, uint32_t first);
 void tn__log_followers_due(struct tn__log_turn *turn);
+/* The last heartbeat of one who leads no more: what it knows to be committed is not lost with it.
+ */
+void tn__log_followers_farewell(struct tn__log_turn *turn);
 void tn__log_peer_reset(struct tn__log_turn *turn, uint32_t member);
 tn_time tn__log_followers_deadline(const struct tn_log *log);
 
@@ -409,6 +413,8 @@ void tn__log_on_connected(struct tn__log_turn *turn);
 void tn__log_catch_up_due(struct tn__log_turn *turn);
 /* Somebody may have more, though nobody has said so: ask the next member round about. */
 void tn__log_catch_up_poll(struct tn__log_turn *turn);
+/* Nobody leads, as far as is known here: ask for news once in a while. */
+void tn__log_poll_due(struct tn__log_turn *turn);
 tn_time tn__log_catch_up_deadline(const struct tn_log *log);
 
 /* ---- log_reads.c ----------------------------------------------------------------------------- */

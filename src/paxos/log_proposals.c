@@ -341,6 +341,22 @@ static void pump_resolve(struct tn__log_turn *turn, uint32_t first, uint64_t sta
     tn_assert(noop.handle == 0);
 }
 
+/* The run that was put into slots: a record, the own vote, and who it goes to. */
+static void send_pumped(struct tn__log_turn *turn, uint32_t first, uint64_t start)
+{
+    struct tn_log *log = turn->log;
+    tn_assert(log->proposer.next - start == turn->effects->entries_count - first);
+    uint64_t write = tn__log_record(turn, TN_LOG_RECORD_ACCEPT, first);
+    struct tn_log_message *vote =
+        tn__log_send(turn, TN_LOG_ACCEPTED, tn__log_bit(tn__log_self(log)));
+    vote->ballot = log->proposer.ballot;
+    vote->slot = start;
+    vote->slot_end = log->proposer.next;
+    vote->after = write; /* N3: the own vote counts after the own sync */
+    tn__log_followers_send(turn, first);
+    tn_assert(vote->slot < vote->slot_end);
+}
+
 void tn__log_pump(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;
@@ -362,19 +378,11 @@ void tn__log_pump(struct tn__log_turn *turn)
     pump_queue(turn, other, first, start_sum, TN_LOG_RUN_MAX);
     pump_resolve(turn, first, start_sum);
     log->guests_turn ^= 1U;
+    if (turn->effects->entries_count > first) {
+        send_pumped(turn, first, start);
+    }
     if (next_of(log) == TN__LOG_NEXT_PREPARE) {
         tn__log_prepare_more(turn); /* N2 */
     }
-    if (turn->effects->entries_count == first) {
-        return;
-    }
-    tn_assert(log->proposer.next - start == turn->effects->entries_count - first);
-    uint64_t write = tn__log_record(turn, TN_LOG_RECORD_ACCEPT, first);
-    struct tn_log_message *vote =
-        tn__log_send(turn, TN_LOG_ACCEPTED, tn__log_bit(tn__log_self(log)));
-    vote->ballot = log->proposer.ballot;
-    vote->slot = start;
-    vote->slot_end = log->proposer.next;
-    vote->after = write; /* N3: the own vote counts after the own sync */
-    tn__log_followers_send(turn, first);
+    tn_assert(log->proposer.next >= start);
 }

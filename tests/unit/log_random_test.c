@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -23,6 +24,9 @@ struct weather {
     uint32_t tenures;
     uint32_t window;
     uint32_t retain;
+    uint32_t damages; /* one member at a time loses all its slots (W3) */
+    uint32_t changes; /* of the configuration */
+    uint32_t full;    /* disks fill up and are cleared */
 };
 
 static bool chance(struct log_cell *cell, uint32_t thousandth)
@@ -47,15 +51,62 @@ static void move_mail(struct log_cell *cell, const struct weather *weather)
     cell_deliver(cell, which);
 }
 
+static bool is_damaged(struct log_cell *cell, uint32_t node)
+{
+    return cell->nodes[node].log != NULL &&
+           log_cell_status(cell, node).state == TN_LOG_STATE_DAMAGED;
+}
+
+/* A member that comes back damaged is damaged still; a whole one may lose what it had. */
+static void crash_or_start(struct log_cell *cell, const struct weather *weather, uint32_t node)
+{
+    if (cell->nodes[node].log != NULL) {
+        cell->nodes[node].votes_less = is_damaged(cell, node) ? 1 : 0;
+        cell_crash(cell, node);
+        return;
+    }
+    bool another = false;
+    for (uint32_t i = 0; i < cell->nodes_count; i++) {
+        another = another || is_damaged(cell, i) ||
+                  (cell->nodes[i].log == NULL && cell->nodes[i].votes_less != 0);
+    }
+    if (!another && chance(cell, weather->damages)) {
+        struct cell_disk *disk = cell->nodes[node].disk;
+        struct tn_log_ballot promise = disk->promise;
+        memset(disk, 0, sizeof(*disk));
+        disk->promise = promise;
+        cell->nodes[node].votes_less = 1;
+    }
+    log_cell_start(cell, node);
+}
+
+/* Any legal change, or one that is not: all are voters or learners. */
+static void change_configuration(struct log_cell *cell, uint32_t node)
+{
+    if (cell->nodes[node].log == NULL) {
+        return;
+    }
+    struct tn_log_status status = log_cell_status(cell, node);
+    tn_member_set all = ((tn_member_set)1 << cell->nodes_count) - 1;
+    tn_member_set voters = (tn_member_set)cell_random(cell, all) + 1;
+    struct tn_log_value change = {
+        .voters = voters, .learners = all & ~voters, .version = status.configuration + 1};
+    if (__builtin_popcount(voters) >= 3) {
+        cell_propose_configuration(cell, node, &change);
+    }
+}
+
 static void shake(struct log_cell *cell, const struct weather *weather, uint64_t *token)
 {
     uint32_t node = (uint32_t)cell_random(cell, cell->nodes_count);
     if (chance(cell, weather->crashes)) {
-        if (cell->nodes[node].log != NULL) {
-            cell_crash(cell, node);
-        } else {
-            log_cell_start(cell, node);
-        }
+        crash_or_start(cell, weather, node);
+    }
+    if (chance(cell, weather->changes)) {
+        change_configuration(cell, node);
+    }
+    if (chance(cell, weather->full)) {
+        cell_event(cell, node, TN_LOG_EVENT_STORE_FULL, cell_random(cell, 3) == 0);
     }
     if (weather->mode == TN_LOG_MODE_LEASED && chance(cell, weather->tenures)) {
         /* The former owner may believe a while longer: choosing must not care. */
@@ -85,6 +136,24 @@ static void shake(struct log_cell *cell, const struct weather *weather, uint64_t
     }
 }
 
+/* The lease goes to a voter of the newest configuration that anybody knows. */
+static void give_lease(struct log_cell *cell, uint64_t token)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < cell->nodes_count; i++) {
+        best = cell->nodes[i].committed > cell->nodes[best].committed ? i : best;
+    }
+    tn_member_set voters = log_cell_status(cell, best).voters;
+    uint32_t owner = (uint32_t)cell_random(cell, cell->nodes_count);
+    while ((voters >> owner & 1U) == 0 || is_damaged(cell, owner)) {
+        owner = (owner + 1) % cell->nodes_count;
+    }
+    for (uint32_t i = 0; i < cell->nodes_count; i++) {
+        cell_tenure(cell, i, token, i == owner ? cell->now + 3600 * TN_SECOND : 0);
+        cell_event(cell, i, TN_LOG_EVENT_LEADER, owner);
+    }
+}
+
 static void calm(struct log_cell *cell, const struct weather *weather, uint64_t *token)
 {
     cell->slow_disks = false;
@@ -93,16 +162,17 @@ static void calm(struct log_cell *cell, const struct weather *weather, uint64_t 
             log_cell_start(cell, i);
         }
     }
-    cell_writes_done(cell);
-    if (weather->mode == TN_LOG_MODE_LEASED) {
-        uint32_t owner = (uint32_t)cell_random(cell, cell->nodes_count);
-        cell_tenure(cell, owner, ++*token, cell->now + 3600 * TN_SECOND);
-        for (uint32_t i = 0; i < cell->nodes_count; i++) {
-            cell_event(cell, i, TN_LOG_EVENT_LEADER, owner);
-        }
+    for (uint32_t i = 0; i < cell->nodes_count; i++) {
+        cell_event(cell, i, TN_LOG_EVENT_STORE_FULL, 0);
     }
-    cell_run(cell, cell->now + 20 * TN_SECOND);
-    cell_propose(cell, 0, 1);
+    cell_writes_done(cell);
+    for (uint32_t round = 0; round < 6; round++) { /* a change may take the leader its vote */
+        if (weather->mode == TN_LOG_MODE_LEASED) {
+            give_lease(cell, ++*token);
+        }
+        cell_run(cell, cell->now + 10 * TN_SECOND);
+        cell_propose(cell, 0, 1);
+    }
     cell_run(cell, cell->now + 20 * TN_SECOND);
 }
 
@@ -170,35 +240,62 @@ static void play_many(const char *name, const struct weather *weather, uint64_t 
 static void three_members_under_a_lease_agree(void **state)
 {
     (void)state;
-    struct weather weather = {3, TN_LOG_MODE_LEASED, 3000, 30, 20, 100, 4, 15, 8, 16};
+    struct weather weather = {3, TN_LOG_MODE_LEASED, 3000, 30, 20, 100, 4, 15, 8, 16, 0, 0, 0};
     play_many("leased, 3", &weather, 40);
 }
 
 static void five_members_under_a_lease_agree(void **state)
 {
     (void)state;
-    struct weather weather = {5, TN_LOG_MODE_LEASED, 3000, 50, 50, 200, 6, 15, 16, 64};
+    struct weather weather = {5, TN_LOG_MODE_LEASED, 3000, 50, 50, 200, 6, 15, 16, 64, 0, 0, 0};
     play_many("leased, 5", &weather, 20);
 }
 
 static void three_members_without_a_lease_agree(void **state)
 {
     (void)state;
-    struct weather weather = {3, TN_LOG_MODE_FREE, 3000, 30, 20, 100, 4, 0, 8, 16};
+    struct weather weather = {3, TN_LOG_MODE_FREE, 3000, 30, 20, 100, 4, 0, 8, 16, 0, 0, 0};
     play_many("free, 3", &weather, 40);
 }
 
 static void five_members_without_a_lease_agree(void **state)
 {
     (void)state;
-    struct weather weather = {5, TN_LOG_MODE_FREE, 3000, 50, 50, 200, 6, 0, 16, 32};
+    struct weather weather = {5, TN_LOG_MODE_FREE, 3000, 50, 50, 200, 6, 0, 16, 32, 0, 0, 0};
     play_many("free, 5", &weather, 20);
+}
+
+static void members_that_lose_their_slots_agree(void **state)
+{
+    (void)state;
+    struct weather three = {3, TN_LOG_MODE_LEASED, 3000, 20, 20, 100, 4, 15, 8, 16, 500, 0, 0};
+    play_many("damaged, 3", &three, 20);
+    struct weather five = {5, TN_LOG_MODE_LEASED, 3000, 30, 20, 100, 6, 15, 8, 32, 500, 0, 0};
+    play_many("damaged, 5", &five, 20);
+}
+
+static void members_whose_configuration_changes_agree(void **state)
+{
+    (void)state;
+    struct weather leased = {5, TN_LOG_MODE_LEASED, 3000, 20, 20, 100, 4, 15, 8, 32, 0, 20, 0};
+    play_many("changing, leased", &leased, 20);
+    struct weather free = {5, TN_LOG_MODE_FREE, 3000, 20, 20, 100, 4, 0, 8, 32, 0, 20, 0};
+    play_many("changing, free", &free, 20);
+}
+
+static void members_whose_disks_fill_up_agree(void **state)
+{
+    (void)state;
+    struct weather leased = {3, TN_LOG_MODE_LEASED, 3000, 20, 20, 100, 4, 15, 8, 32, 0, 0, 30};
+    play_many("full, leased", &leased, 15);
+    struct weather free = {3, TN_LOG_MODE_FREE, 3000, 20, 20, 100, 4, 0, 8, 32, 0, 0, 30};
+    play_many("full, free", &free, 15);
 }
 
 static void a_member_alone_agrees_with_itself(void **state)
 {
     (void)state;
-    struct weather weather = {1, TN_LOG_MODE_FREE, 2000, 0, 0, 0, 10, 0, 8, 16};
+    struct weather weather = {1, TN_LOG_MODE_FREE, 2000, 0, 0, 0, 10, 0, 8, 16, 0, 0, 0};
     play_many("alone", &weather, 20);
 }
 
@@ -209,6 +306,9 @@ int main(void)
         cmocka_unit_test(five_members_under_a_lease_agree),
         cmocka_unit_test(three_members_without_a_lease_agree),
         cmocka_unit_test(five_members_without_a_lease_agree),
+        cmocka_unit_test(members_that_lose_their_slots_agree),
+        cmocka_unit_test(members_whose_configuration_changes_agree),
+        cmocka_unit_test(members_whose_disks_fill_up_agree),
         cmocka_unit_test(a_member_alone_agrees_with_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
