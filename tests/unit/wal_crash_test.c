@@ -201,6 +201,67 @@ static void W3_what_a_killed_process_left_in_the_cache_is_durable_once_recovered
     assert_true(rewritten > 20);
 }
 
+/* Write on and let go of what is older than a few slots, so that segments are removed. */
+static void live_and_let_go(struct rig *rig)
+{
+    if (rig_open(rig) != TN_OK) {
+        return;
+    }
+    while (rig->written < 3 * BATCHES && rig_write(rig) == TN_OK) {
+        for (uint32_t group = 0; group < RIG_GROUPS; group++) {
+            struct rig_model model;
+            rig_model_after(&model, rig->written);
+            tn__wal_retain(rig->wal, group, model.groups[group].committed);
+        }
+    }
+}
+
+/* What is gone must have been said to be gone, durably, before: else it is damage. */
+static void W4_every_image_while_segments_are_removed_is_whole(void **state)
+{
+    (void)state;
+    bool crashed = true;
+    uint64_t step = 1;
+    for (; crashed; step++) {
+        struct rig rig;
+        rig_init(&rig, step);
+        rig.options.segment_bytes = 4096;
+        rig.options.direct = step % 2;
+        tn__sim_disk_arm(rig.disk, &(struct tn__sim_disk_plan){.crash_at = step});
+        live_and_let_go(&rig);
+        crashed = tn__sim_disk_crashed(rig.disk);
+        rig_close(&rig);
+        for (uint64_t i = 0; i < images_of(&rig, SAMPLES); i++) {
+            struct rig image;
+            make_image(&image, &rig, i, step);
+            assert_int_equal(rig_open(&image), TN_OK);
+            if (image.report.damaged) {
+                fail_msg("step %llu: %s", (unsigned long long)step, image.why);
+            }
+            bool same = false;
+            for (uint32_t batches = image.durable; batches <= image.written; batches++) {
+                struct rig_model model;
+                bool all = true;
+                rig_model_after(&model, batches);
+                for (uint32_t group = 0; group < RIG_GROUPS; group++) {
+                    all = all && model.groups[group].promise == image.shown.groups[group].promise &&
+                          model.groups[group].committed == image.shown.groups[group].committed;
+                    for (uint64_t slot = model.groups[group].committed + 1; slot < RIG_SLOTS_MAX;
+                         slot++) {
+                        all = all && model.groups[group].slots[slot] ==
+                                         image.shown.groups[group].slots[slot];
+                    }
+                }
+                same = same || all;
+            }
+            assert_true(same);
+            rig_free(&image);
+        }
+        rig_free(&rig);
+    }
+    assert_true(step > 150);
+}
+
 /* Many lives, each ended by a crash by chance or a kill, with segments dropped in between. */
 static void W3_chance_crashes_over_many_lives_lose_nothing(void **state)
 {
@@ -231,6 +292,7 @@ int main(void)
         cmocka_unit_test(W3_every_image_after_earlier_starts_keeps_what_was_durable),
         cmocka_unit_test(W3_recovery_may_crash_at_any_step_and_be_repeated),
         cmocka_unit_test(W3_what_a_killed_process_left_in_the_cache_is_durable_once_recovered),
+        cmocka_unit_test(W4_every_image_while_segments_are_removed_is_whole),
         cmocka_unit_test(W3_chance_crashes_over_many_lives_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
