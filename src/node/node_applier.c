@@ -379,6 +379,7 @@ static void run_group(struct tn__applier *applier, struct tn_group *group)
         answer_reads(group, work.reads);
     }
     if (atomic_load(&group->executed) != before) {
+        atomic_store(&group->once_ids, tn__log_applier_clients(group->apply.machines));
         tell_loop(group);
     }
     pthread_mutex_lock(&applier->mutex);

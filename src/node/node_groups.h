@@ -173,7 +173,7 @@ struct tn__applier {
 
 /* Committed entries in memory that wait for one group's machines; beyond them they are read back
  * from the store. */
-#define TN_APPLY_ENTRIES_MAX 16384U
+#define TN_APPLY_ENTRIES_MAX 4096U
 #define TN_APPLY_BYTES_MAX (64ULL << 20)
 
 /* Between two executions of a slot that asked for a retry. */

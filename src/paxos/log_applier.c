@@ -283,6 +283,12 @@ uint64_t tn__log_applier_slot(const struct tn__log_applier *applier)
     return applier->slot;
 }
 
+uint32_t tn__log_applier_clients(const struct tn__log_applier *applier)
+{
+    tn_assert(applier->once.count <= applier->once.clients_max);
+    return applier->once.count;
+}
+
 uint64_t tn__log_applier_digest(const struct tn__log_applier *applier)
 {
     tn__once_check(&applier->once);

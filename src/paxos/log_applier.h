@@ -72,6 +72,9 @@ enum tn__log_applied tn__log_applier_execute(struct tn__log_applier *applier,
 
 uint64_t tn__log_applier_slot(const struct tn__log_applier *applier);
 
+/* Clients in the once-only table. */
+uint32_t tn__log_applier_clients(const struct tn__log_applier *applier);
+
 /* A digest of the once-only table: equal at equal slots on all members (P6). For tests. */
 uint64_t tn__log_applier_digest(const struct tn__log_applier *applier);
 

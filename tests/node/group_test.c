@@ -158,6 +158,23 @@ static void N5_a_batch_gets_a_slot_and_a_result_each(void **state)
     group_cell_end(&cell);
 }
 
+static void N5_proposals_are_gathered_by_count_bytes_or_delay(void **state)
+{
+    (void)state;
+    group_cell_make(&cell, 1, TN_LOG_MODE_LEASED);
+    cell.options.batch_count = 5;
+    cell.options.batch_bytes = 100;
+    cell.options.batch_delay_ns = 20 * TN_MILLISECOND;
+    group_cell_start_all(&cell);
+    (void)group_cell_add(&cell, 0, 'a', 1); /* alone: by delay */
+    struct flood flood = {0};
+    flood_member(0, 503, &flood);
+    assert_int_equal(flood.failed + flood.unknown, 0);
+    assert_false(flood.disordered);
+    assert_int_equal(cell.counters[0].sums['z' - 'a'], 503);
+    group_cell_end(&cell);
+}
+
 static void N4_a_once_only_id_has_its_effect_once(void **state)
 {
     (void)state;
@@ -176,6 +193,9 @@ static void N4_a_once_only_id_has_its_effect_once(void **state)
     assert_int_equal(group_cell_try(&cell, 2, 'o', 5, &options, &result), 0);
     assert_memory_equal(result.bytes, "10", 2);
     options.sequence = 1;
+    struct tn_group_status status;
+    assert_int_equal(tn_group_status(cell.groups[2], &status), 0);
+    assert_int_equal(status.once_ids, 1);
     assert_int_equal(group_cell_try(&cell, 2, 'o', 5, &options, &result), TN_ERROR_EVICTED);
     assert_true(tn_proposal_error_is_final(TN_ERROR_EVICTED));
     group_cell_end(&cell);
@@ -385,6 +405,7 @@ int main(void)
         cmocka_unit_test(N4_free_proposals_of_every_member_are_executed_by_all_in_one_order),
         cmocka_unit_test(thousands_in_flight_are_all_committed_in_order),
         cmocka_unit_test(N5_a_batch_gets_a_slot_and_a_result_each),
+        cmocka_unit_test(N5_proposals_are_gathered_by_count_bytes_or_delay),
         cmocka_unit_test(N4_a_once_only_id_has_its_effect_once),
         cmocka_unit_test(a_large_value_crosses_whole),
         cmocka_unit_test(what_was_committed_survives_a_restart_of_all),

@@ -189,6 +189,39 @@ static void a_machine_that_asks_for_a_retry_stalls_visibly_and_alone(void **stat
     group_cell_end(&cell);
 }
 
+static void P8_what_a_stalled_machine_missed_is_read_back_from_the_store(void **state)
+{
+    (void)state;
+    make(3);
+    (void)group_cell_add(&cell, 0, 'a', 1);
+    group_cell_await_equal(&cell, 1);
+    atomic_store(&cell.counters[1].retries, 1000000);
+    static char value[64] = "add m 1";
+    struct tn_propose_options options = {.machine = GROUP_MACHINE, .timeout_ns = CELL_PATIENCE_NS};
+    struct tn_propose_value values[500];
+    for (uint32_t i = 0; i < 500; i++) {
+        values[i] = (struct tn_propose_value){.bytes = value, .count = sizeof(value)};
+    }
+    for (uint32_t i = 0; i < 20; i++) { /* more than the queue of the applier takes */
+        tn_time since = 0;
+        while (tn_group_propose_batch(cell.groups[0], values, 500, &options, NULL, NULL) ==
+               TN_ERROR_BUSY) {
+            assert_true(cell_patience(&since));
+        }
+    }
+    struct tn_group_status status;
+    tn_time since = 0;
+    do {
+        assert_int_equal(tn_group_status(cell.groups[1], &status), 0);
+    } while (status.log.committed < 2 * TN_APPLY_ENTRIES_MAX && cell_patience(&since));
+    assert_int_equal(status.stalled, 1);
+    atomic_store(&cell.counters[1].retries, 0);
+    group_cell_await_equal(&cell, 10001);
+    assert_int_equal(group_cell_add(&cell, 1, 'm', 1), 10001);
+    group_cell_await_equal(&cell, 10002);
+    group_cell_end(&cell);
+}
+
 /* ---- Deadlines, cancels, stops --------------------------------------------------------------- */
 
 struct ends {
@@ -560,6 +593,7 @@ int main(void)
         cmocka_unit_test(a_waiting_call_inside_execute_is_refused_and_no_deadlock),
         cmocka_unit_test(a_group_cannot_be_closed_from_its_callback),
         cmocka_unit_test(a_machine_that_asks_for_a_retry_stalls_visibly_and_alone),
+        cmocka_unit_test(P8_what_a_stalled_machine_missed_is_read_back_from_the_store),
         cmocka_unit_test(N4_without_a_leader_a_call_ends_as_not_chosen),
         cmocka_unit_test(N4_a_leader_without_a_majority_cannot_say_what_becomes_of_a_call),
         cmocka_unit_test(a_stop_with_proposals_under_way_ends_each_once),
