@@ -101,11 +101,13 @@ void tn__wal_close(struct tn__wal *wal)
 
 bool tn__wal_found(const struct tn__wal *wal, uint32_t group, struct tn_log_recovered *recovered)
 {
-    *recovered = (struct tn_log_recovered){.damaged = wal->pinned > 0};
+    /* V4: of whom a damaged log knows nothing may have promised anything. */
+    *recovered = (struct tn_log_recovered){.damaged = wal->pinned > 0 ? 2 : 0};
     const struct tn__wal_state *state = tn__wal_states_find(&wal->states, group);
     if (state == NULL) {
         return false;
     }
+    recovered->damaged = state->doubtful ? 2 : wal->pinned > 0;
     recovered->promise = state->promise;
     recovered->committed = state->committed;
     recovered->checksum = state->checksum;
@@ -274,6 +276,7 @@ int tn__wal_heal(struct tn__wal *wal)
     int error = put_empty(wal);
     if (error == TN_OK) {
         wal->pinned = 0;
+        wal->states.all_doubtful = false;
     } else {
         wal->healed = healed;
     }

@@ -81,7 +81,9 @@ int tn__wal_open(struct tn__wal **wal, const struct tn__wal_options *options,
 void tn__wal_close(struct tn__wal *wal);
 
 /* What recovery found of a group, its last record and every segment considered; to be asked before
- * the first write. `applied` is left 0. False: nothing, *recovered is all zero but `damaged`. */
+ * the first write. `applied` is left 0. `damaged` is 2 if the promise may be lost, too (V4): damage
+ * after which nothing tells it, or a damaged log that knows nothing of the group. False: nothing is
+ * known, *recovered is all zero but `damaged`. */
 bool tn__wal_found(const struct tn__wal *wal, uint32_t group, struct tn_log_recovered *recovered);
 
 /* ---- Writing --------------------------------------------------------------------------------- */

@@ -187,6 +187,7 @@ int tn__wal_batch_state(struct tn__wal_batch *batch, const struct tn__wal_state 
     struct tn__wal_record record = {
         .group = state->group,
         .kind = TN_LOG_RECORD_STATE,
+        .doubtful = state->doubtful,
         .slot_first = state->retained,
         .committed = state->committed,
         .checksum = state->checksum,

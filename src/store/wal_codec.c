@@ -49,6 +49,7 @@ enum {
     RECORD_CHECKSUM = 32,
     RECORD_BALLOT = 40,
     RECORD_CONFIGURES = 1, /* flag: an entry is a configuration */
+    RECORD_DOUBTFUL = 2,   /* flag of a STATE: a higher promise may have been lost */
 };
 
 /* An entry's fixed part, and the parts that follow it if its flags say so, in this order. */
@@ -311,7 +312,8 @@ uint32_t tn__wal_record_encode(const struct tn__wal_record *record, uint8_t *byt
     tn__put_u32(bytes + RECORD_BYTES, record->bytes);
     tn__put_u32(bytes + RECORD_GROUP, record->group);
     bytes[RECORD_KIND] = record->kind;
-    bytes[RECORD_FLAGS] = record->configures ? RECORD_CONFIGURES : 0;
+    bytes[RECORD_FLAGS] = (uint8_t)((record->configures ? RECORD_CONFIGURES : 0) |
+                                    (record->doubtful ? RECORD_DOUBTFUL : 0));
     tn__put_u16(bytes + RECORD_COUNT, (uint16_t)record->count);
     tn__put_u64(bytes + RECORD_SLOT, record->slot_first);
     tn__put_u64(bytes + RECORD_COMMITTED, record->committed);
@@ -388,13 +390,15 @@ static bool record_decode(const uint8_t *bytes, struct tn__wal_record *record)
         .group = tn__get_u32(bytes + RECORD_GROUP),
         .count = tn__get_u16(bytes + RECORD_COUNT),
         .kind = bytes[RECORD_KIND],
-        .configures = bytes[RECORD_FLAGS] == RECORD_CONFIGURES,
+        .configures = (bytes[RECORD_FLAGS] & RECORD_CONFIGURES) != 0,
+        .doubtful = (bytes[RECORD_FLAGS] & RECORD_DOUBTFUL) != 0,
         .slot_first = tn__get_u64(bytes + RECORD_SLOT),
         .committed = tn__get_u64(bytes + RECORD_COMMITTED),
         .checksum = tn__get_u64(bytes + RECORD_CHECKSUM),
     };
     return ballot_decode(bytes + RECORD_BALLOT, &record->ballot) &&
-           bytes[RECORD_FLAGS] <= RECORD_CONFIGURES;
+           bytes[RECORD_FLAGS] <= (RECORD_CONFIGURES | RECORD_DOUBTFUL) &&
+           (!record->doubtful || record->kind == TN_LOG_RECORD_STATE);
 }
 
 void tn__wal_record_read(const uint8_t *bytes, struct tn__wal_record *record)

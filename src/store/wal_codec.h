@@ -84,6 +84,7 @@ struct tn__wal_record {
     uint32_t count;  /* of entries, slot_first, slot_first + 1 ... but of a STATE */
     uint8_t kind;    /* enum tn_log_record_kind */
     bool configures; /* an entry is a configuration; a flag of the layout */
+    bool doubtful;   /* STATE: a higher promise may have been lost (V4); likewise */
     uint64_t slot_first;
     uint64_t committed;
     uint64_t checksum;

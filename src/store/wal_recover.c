@@ -93,10 +93,13 @@ static int take_record(void *context, const struct tn__wal_batch_head *head,
 {
     struct recovery *recovery = context;
     struct tn__wal *wal = recovery->wal;
-    (void)head; /* what was saved from a damaged batch is as good */
+    /* What was saved from a damaged batch is as good, but there may have been more of it. */
     int error = make_room(recovery, record->count) ? TN_OK : TN_ERROR_NO_MEMORY;
     if (error == TN_OK) {
         error = tn__wal_states_apply(&wal->states, record, bytes);
+    }
+    if (error == TN_OK && head != NULL && record->kind != TN_LOG_RECORD_LEARN) {
+        tn__wal_states_find(&wal->states, record->group)->seen = head->sequence;
     }
     if (error == TN_OK) {
         error = tn__wal_index_segment(&wal->index, place.segment);
@@ -343,6 +346,9 @@ static int finish(struct tn__wal *wal, struct tn__wal_scan *scan, struct tn__wal
         const struct tn__wal_gap *gap = &scan->gaps[i];
         if (gap->counts && (wal->pinned == 0 || gap->segment < wal->pinned)) {
             wal->pinned = gap->segment;
+        }
+        if (gap->counts) {
+            tn__wal_states_doubt(&wal->states, gap->last);
         }
     }
     tn__wal_index_purge(&wal->index, scan->segment_first);

@@ -54,7 +54,8 @@ static struct tn__wal_state *find_or_add(struct tn__wal_states *states, uint32_t
     states->items = block;
     memmove(&states->items[at + 1], &states->items[at],
             (states->count - at) * sizeof(states->items[0]));
-    states->items[at] = (struct tn__wal_state){.group = group, .retained = 1};
+    states->items[at] = (struct tn__wal_state){
+        .group = group, .retained = 1, .doubtful = states->all_doubtful};
     states->count++;
     return &states->items[at];
 }
@@ -75,6 +76,15 @@ int tn__wal_states_reserve(struct tn__wal_states *states, const struct tn__wal_r
     uint64_t more = record->configures ? record->count : 0;
     bool room = state != NULL && state_grow(states, state, state->configurations_count + more);
     return room ? TN_OK : TN_ERROR_NO_MEMORY;
+}
+
+void tn__wal_states_doubt(struct tn__wal_states *states, uint64_t last)
+{
+    states->all_doubtful = true;
+    for (uint64_t i = 0; i < states->count; i++) {
+        struct tn__wal_state *state = &states->items[i];
+        state->doubtful = state->doubtful || state->seen <= last;
+    }
 }
 
 void tn__wal_states_drop(struct tn__wal_states *states, uint32_t group)
@@ -169,8 +179,10 @@ int tn__wal_states_apply(struct tn__wal_states *states, const struct tn__wal_rec
         state->committed = record->committed;
         state->checksum = record->checksum;
     }
-    if (record->kind == TN_LOG_RECORD_STATE && record->slot_first > state->retained) {
-        state->retained = record->slot_first;
+    if (record->kind == TN_LOG_RECORD_STATE) {
+        state->retained =
+            record->slot_first > state->retained ? record->slot_first : state->retained;
+        state->doubtful = state->doubtful || record->doubtful;
     }
     /* Most runs hold no configuration and overwrite none: nothing to look at entry by entry. */
     if (record->count > 0 && (state->configurations_count > 0 || record->configures)) {

@@ -27,6 +27,8 @@ struct tn__wal_state {
     uint64_t committed;
     uint64_t checksum;
     uint64_t retained; /* the lowest slot that recovery found */
+    uint64_t seen;     /* recovery: the last whole batch that told the promise */
+    bool doubtful;     /* V4: a higher promise may have been lost; for good */
 };
 
 struct tn__wal_states {
@@ -34,7 +36,12 @@ struct tn__wal_states {
     struct tn__wal_state *items;
     uint64_t count;
     uint64_t capacity;
+    bool all_doubtful; /* W3: of a damaged log: who is not known yet may have been lost */
 };
+
+/* V4. The scan has found damage up to this batch: whose promise no later one tells may have
+ * promised more. Every group is restated and tells it in every segment, so that is for good. */
+void tn__wal_states_doubt(struct tn__wal_states *states, uint64_t last);
 
 void tn__wal_states_free(struct tn__wal_states *states);
 

@@ -101,8 +101,10 @@ static void D15_a_log_that_is_gone_altogether_is_damage(void **state)
     assert_int_equal(rig.report.segment, 6);
     struct tn_log_recovered found;
     assert_false(tn__wal_found(rig.wal, 0, &found));
-    assert_int_equal(found.damaged, 1);
+    assert_int_equal(found.damaged, 2); /* its promise is lost too */
     rig_must_stay_damaged(&rig);
+    assert_false(tn__wal_found(rig.wal, 0, &found));
+    assert_int_equal(found.damaged, 2);
     assert_int_equal(tn__wal_heal(rig.wal), TN_OK);
     rig_close(&rig);
     rig_must_recover(&rig);
