@@ -1,7 +1,6 @@
 /* Reading the log back: single entries for whoever needs one, on any thread, and the thread that
- * reads runs for peers that lag (C2). That thread reads at a bounded rate, at most a frame's worth
- * at a time, and only while little waits on the peer's connection, so catching up never delays new
- * commits for long. */
+ * reads runs for peers that lag (C2). That thread reads at a bounded rate and at most a frame's
+ * worth at a time, so that catching up never delays new commits for long. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>

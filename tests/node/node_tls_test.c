@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "net/tls.h"
+#include "support/group_cell.h"
 #include "support/node_cell.h"
 
 static char directory[64];
@@ -80,6 +81,30 @@ static void elect_on(const char *host)
         assert_int_equal(tn_node_lease_wait(leases[i], CELL_PATIENCE_NS), 0);
     }
     cell_end(&cell);
+}
+
+static void groups_replicate_under_tls_over_both_connections(void **state)
+{
+    (void)state;
+    static struct group_cell cell;
+    group_cell_make(&cell, 3, TN_LOG_MODE_LEASED);
+    for (uint32_t i = 0; i < 3; i++) {
+        use(&cell.cell, i, "ca.pem", "node");
+    }
+    group_cell_start_all(&cell);
+    static char large[1 << 20];
+    memset(large, 'x', sizeof(large));
+    struct tn_propose_options options = {
+        .machine = GROUP_MACHINE, .timeout_ns = CELL_PATIENCE_NS, .client = 1};
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_int_equal(group_cell_add(&cell, i % 3, 't', 1), i + 1);
+        options.sequence = i + 1;
+        assert_int_equal(tn_group_propose_wait(cell.groups[i % 3], large, sizeof(large), &options,
+                                               NULL, 0, NULL),
+                         0);
+    }
+    group_cell_await_equal(&cell, 12);
+    group_cell_end(&cell);
 }
 
 static void members_elect_under_tls_by_address(void **state)
@@ -236,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_elect_under_tls_by_address),
+        cmocka_unit_test(groups_replicate_under_tls_over_both_connections),
         cmocka_unit_test(members_elect_under_tls_by_host_name),
         cmocka_unit_test(members_elect_under_tls_over_ipv6),
         cmocka_unit_test(a_certificate_of_another_authority_is_refused),
