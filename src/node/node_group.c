@@ -447,7 +447,10 @@ static void note_state(struct tn_group *group)
     found->recovered.committed = status.committed;
     found->recovered.checksum = status.checksum;
     found->recovered.retained = status.retained;
-    found->recovered.damaged = status.state == TN_LOG_STATE_DAMAGED;
+    /* V4: a promise that is lost stays lost. */
+    if (found->recovered.damaged != 2) {
+        found->recovered.damaged = status.state == TN_LOG_STATE_DAMAGED;
+    }
     found->highest = status.proposed > found->highest ? status.proposed : found->highest;
 }
 

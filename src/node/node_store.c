@@ -289,7 +289,8 @@ struct tn__store_found *tn__store_found(struct tn__store *store, uint32_t group)
         struct tn__store_found *made = calloc(1, sizeof(*made));
         store->found[group] = made;
         if (made != NULL) {
-            made->recovered.damaged = store->report.damaged; /* W3: what it had may be gone */
+            /* W3, V4: what it had may be gone, and what it promised too. */
+            made->recovered.damaged = store->report.damaged ? 2 : 0;
         }
     }
     return store->found[group];
