@@ -34,7 +34,8 @@ PURE = ("base", "paxos", "wire", "store", "http")
 
 VALUE_HEADERS = set("""assert.h inttypes.h limits.h stdalign.h stdarg.h stdbool.h stddef.h stdint.h
     stdio.h string.h""".split())
-SYSTEM_HEADERS = VALUE_HEADERS | set("""arpa/inet.h ctype.h dirent.h errno.h fcntl.h getopt.h grp.h ifaddrs.h malloc.h math.h
+SYSTEM_HEADERS = VALUE_HEADERS | set("""
+    arpa/inet.h ctype.h dirent.h errno.h fcntl.h getopt.h grp.h ifaddrs.h malloc.h math.h
     net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h sched.h signal.h
     spawn.h stdatomic.h stdlib.h strings.h sys/epoll.h sys/eventfd.h sys/file.h
     sys/ioctl.h sys/mman.h sys/prctl.h sys/random.h sys/resource.h sys/signalfd.h
