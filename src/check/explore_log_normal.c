@@ -4,11 +4,12 @@
  *   N1  a vote is read only by the leader of its ballot, and of slots it has not committed
  *   N2  an answer, a page and a cursor are read only until their promise is counted; of slots that
  *       are committed, or proposed, nothing reported is read
- *   N3  what was proposed under a ballot matters while some acceptor may still accept it, or
+ *   N3  a leader that has proposed in the row's last slot reads no promise any more
+ *   N4  what was proposed under a ballot matters while some acceptor may still accept it, or
  *       somebody holds, reports or fetches it
- *   N4  so does what its leader said to be committed
- *   N5  an attempt below what its own acceptor durably promised is never made
- *   N6  where no crash is to come, a committed slot is resolved whatever ballot it is held by
+ *   N5  so does what its leader said to be committed
+ *   N6  an attempt below what its own acceptor durably promised is never made
+ *   N7  where no crash is to come, a committed slot is resolved whatever ballot it is held by
  *
  * Symmetry: acceptors that do not propose and vote in the same configurations differ in names
  * alone: no cell compares a member but for equality. */
@@ -37,7 +38,7 @@ static bool is_acceptable(const struct tn__explore_log *log,
     return false;
 }
 
-/* ---- N1, N2 ---------------------------------------------------------------------------------- */
+/* ---- N1, N2, N3 ------------------------------------------------------------------------------ */
 
 static void forget_votes(const struct tn__explore_log *log, struct tn__explore_log_cluster *cluster)
 {
@@ -70,7 +71,7 @@ static void forget_promises(const struct tn__explore_log *log,
         struct tn__explore_log_node *node = &cluster->nodes[i];
         uint32_t cursor = node->cursors >> (4 * p) & 15U;
         uint32_t seen = node->seen >> (4 * p) & 15U;
-        if ((node->promised >> p & 1U) != 0) {
+        if ((node->promised >> p & 1U) != 0 || (leads && proposer->next > log->config.slots)) {
             node->answers[p] = 0;
             cursor = 0;
             seen = 0;
@@ -86,7 +87,7 @@ static void forget_promises(const struct tn__explore_log *log,
     }
 }
 
-/* ---- N3 to N6 -------------------------------------------------------------------------------- */
+/* ---- N4 to N7 -------------------------------------------------------------------------------- */
 
 static bool is_held(const struct tn__explore_log *log,
                     const struct tn__explore_log_cluster *cluster, uint32_t ballot, uint32_t slot)
@@ -149,7 +150,7 @@ static bool is_followed(const struct tn__explore_log *log,
     return false;
 }
 
-/* N6: of ballots with the decided value the lowest stands for all. */
+/* N7: of ballots with the decided value the lowest stands for all. */
 static void resolve(const struct tn__explore_log *log, struct tn__explore_log_cluster *cluster)
 {
     for (uint32_t slot = 1; slot <= log->config.slots; slot++) {
@@ -193,15 +194,15 @@ static void normalise(const struct tn__explore_log *log, struct tn__explore_log_
     for (uint32_t ballot = 1; ballot <= log->config.ballots; ballot++) {
         uint32_t owner = log->config.attempts[ballot - 1].proposer;
         if (cluster->nodes[owner].durable_promise >= ballot) {
-            cluster->used |= (uint8_t)(1U << (ballot - 1)); /* N5 */
+            cluster->used |= (uint8_t)(1U << (ballot - 1)); /* N6 */
         }
-        if (!tn__explore_log_has(log, TN_EXPLORE_LOG_FOLLOW) ||
-            !is_followed(log, cluster, ballot)) {
-            cluster->said[ballot - 1] = 0; /* N4 */
+        if (cluster->said[ballot - 1] != 0 && !is_followed(log, cluster, ballot)) {
+            cluster->said[ballot - 1] = 0; /* N5 */
         }
         for (uint32_t slot = 1; slot <= log->config.slots; slot++) {
-            if (!is_needed(log, cluster, ballot, slot)) {
-                cluster->values[ballot - 1][slot - 1] = 0; /* N3 */
+            uint8_t *value = &cluster->values[ballot - 1][slot - 1];
+            if (*value != 0 && !is_needed(log, cluster, ballot, slot)) {
+                *value = 0; /* N4 */
             }
         }
     }

@@ -136,6 +136,8 @@ static void answers(const struct step *step, uint32_t proposer, uint32_t node)
     emit(step, &next, tn__explore_log_event(TN_EXPLORE_LOG_ANSWER, node, ballot, 0));
 }
 
+/* A leader that has proposed in the row's last slot reads no promise any more: it could only add to
+ * a majority that is there (N2), or name slots that are proposed, or unready it. */
 static void receives(const struct step *step, uint32_t proposer, uint32_t node)
 {
     const struct tn__explore_log *log = step->log;
@@ -149,7 +151,9 @@ static void receives(const struct step *step, uint32_t proposer, uint32_t node)
     uint32_t forgotten_count;
     bool last;
     uint16_t bits = next.nodes[node].answers[proposer];
-    if ((bits & TN_EXPLORE_LOG_ANSWERED) == 0 || (bits & TN_EXPLORE_LOG_ANSWER_HELD) != 0) {
+    bool done = next.proposers[proposer].phase == TN__LOG_LEADING &&
+                next.proposers[proposer].next > log->config.slots;
+    if ((bits & TN_EXPLORE_LOG_ANSWERED) == 0 || (bits & TN_EXPLORE_LOG_ANSWER_HELD) != 0 || done) {
         return;
     }
     uint32_t committed = tn__explore_log_answer_unpack(log, &next, bits, &acceptor, slots);
@@ -302,7 +306,9 @@ static void commit(const struct tn__explore_log *log, struct tn__explore_log_clu
         if (slot < attempt.proposer.next) {
             tn__log_proposer_committed(&attempt.proposer, attempt.proposals, slot);
         }
-        cluster->said[cluster->proposers[node].ballot - 1] = (uint8_t)slot; /* C1 */
+        if (tn__explore_log_has(log, TN_EXPLORE_LOG_FOLLOW)) {
+            cluster->said[cluster->proposers[node].ballot - 1] = (uint8_t)slot; /* C1 */
+        }
         tn__explore_log_attempt_pack(log, cluster, node, &attempt);
     } else if (prepares) {
         tn__log_proposer_advance(&attempt.proposer, attempt.proposals, slot, forgotten);

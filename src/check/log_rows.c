@@ -63,7 +63,7 @@ static const struct tn__explore_log_config rows[] = {
      .features = LEARN, .seconds = 1},
     {"log-five-two-slots", "five voters, two slots",
      SIZE(5, 2, 2, 2, 2), .page = 3, .voters = 31, FREE_MODE,
-     .features = LEARN, .seconds = 150},
+     .features = LEARN, .seconds = 200},
     {"log-crash", "writes at once, nodes restart",
      SIZE(3, 2, 3, 2, 2), .page = 3, .voters = 7, FREE_MODE, .crashes = 1,
      .features = LEARN | POWER, .seconds = 8},
