@@ -234,7 +234,7 @@ static void show_state(struct tn__log_turn *turn)
     struct tn_log_notice *notice = tn__log_notify(turn, TN_LOG_NOTICE_STATE, log->stopped);
     notice->node = log->leader < log->options.nodes_count ? log->options.nodes[log->leader] : 0;
     notice->slot = tn__log_committed(log);
-    notice->ballot = log->proposer.ballot;
+    notice->ballot = log->leader_seen;
     tn_assert(state >= TN_LOG_STATE_FOLLOWER);
 }
 

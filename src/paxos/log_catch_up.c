@@ -236,6 +236,13 @@ static uint64_t committed_by_others(const struct tn_log *log)
     return most;
 }
 
+/* The disk is behind: its next completion asks on. */
+static bool is_backlogged(const struct tn_log *log)
+{
+    tn_assert(log->written <= log->writes);
+    return log->writes - log->written > TN__LOG_WRITES_AHEAD;
+}
+
 static bool is_urgent(const struct tn_log *log, uint64_t target)
 {
     tn_assert(target > known_upto(log));
@@ -309,6 +316,9 @@ void tn__log_catch_up_due(struct tn__log_turn *turn)
         log->fetch_at = TN_TIME_NEVER;
     }
     tn_time patience = log->options.heartbeat_ns;
+    if (is_backlogged(log)) {
+        return;
+    }
     if (is_urgent(log, target) || tn__log_later(log->behind_since, patience) <= turn->now) {
         ask_somebody(turn);
     }
@@ -352,6 +362,9 @@ tn_time tn__log_catch_up_deadline(const struct tn_log *log)
     if (log->behind_since == TN_TIME_NEVER) {
         return poll_time(log);
     }
-    tn_assert(log->behind_since == TN_TIME_NEVER || log->proposer.phase != TN__LOG_LEADING);
+    tn_assert(log->proposer.phase != TN__LOG_LEADING);
+    if (is_backlogged(log)) {
+        return TN_TIME_NEVER;
+    }
     return tn__log_later(log->behind_since, log->options.heartbeat_ns);
 }

@@ -228,20 +228,41 @@ void tn__log_forwards_lost(struct tn__log_turn *turn, uint32_t member)
 
 /* ---- Forwarding ------------------------------------------------------------------------------ */
 
+uint32_t tn__log_forward_target(const struct tn_log *log, tn_time now)
+{
+    uint32_t count = log->options.nodes_count;
+    bool free_group = !tn__log_is_leased(log);
+    bool known = log->leader != TN__LOG_NOBODY && (!free_group || now < log->leader_until);
+    tn_assert(log->leader <= TN__LOG_NOBODY);
+    if (known) {
+        bool other = log->leader != tn__log_self(log) && log->peers[log->leader].restart_word != 0;
+        return other ? log->leader : TN__LOG_NOBODY;
+    }
+    if (!free_group || tn__log_is_voter(log)) {
+        return TN__LOG_NOBODY;
+    }
+    for (uint32_t i = 0; i < count; i++) { /* it has no vote, so it cannot lead: round about */
+        uint32_t member = (uint32_t)((log->forwards + i) % count);
+        if ((tn__log_now(log)->voters & tn__log_bit(member)) != 0 &&
+            log->peers[member].restart_word != 0) {
+            return member;
+        }
+    }
+    tn_assert(count >= 1);
+    return TN__LOG_NOBODY;
+}
+
 static bool may_forward(const struct tn_log *log, tn_time now)
 {
-    if (log->own.waiting == 0 || log->leader == TN__LOG_NOBODY || log->stopped != 0 ||
-        log->leader == tn__log_self(log) || tn__log_takes_guests(log, now)) {
-        return false;
-    }
-    tn_assert(log->leader < log->options.nodes_count);
-    return log->peers[log->leader].restart_word != 0 &&
-           (tn__log_is_leased(log) || now < log->leader_until);
+    tn_assert(log->own.waiting <= log->own.count);
+    return log->own.waiting > 0 && log->stopped == 0 && !tn__log_takes_guests(log, now) &&
+           tn__log_forward_target(log, now) != TN__LOG_NOBODY;
 }
 
 static void forward_run(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;
+    uint32_t target = tn__log_forward_target(log, turn->now);
     struct tn__log_queue *queue = &log->own;
     uint32_t first = turn->effects->entries_count;
     uint64_t number = tn__log_waiting_at(log, queue, queue->next)->number;
@@ -258,7 +279,7 @@ static void forward_run(struct tn__log_turn *turn)
         }
         tn__log_entry(turn, 0, (struct tn_log_ballot){0}, &waiting->value);
         waiting->state = TN__LOG_FORWARDED;
-        waiting->member = log->leader;
+        waiting->member = target;
         waiting->stamp = log->forwards;
         waiting->since = turn->now;
         queue->waiting--;
@@ -266,13 +287,13 @@ static void forward_run(struct tn__log_turn *turn)
     }
     tn_assert(count > 0);
     log->counters.forwarded += count;
-    struct tn_log_message *message = tn__log_send(turn, TN_LOG_FORWARD, tn__log_bit(log->leader));
+    struct tn_log_message *message = tn__log_send(turn, TN_LOG_FORWARD, tn__log_bit(target));
     tn__log_attach(turn, message, first);
     message->id = number;
     message->stamp = log->forwards;
     message->ballot = (struct tn_log_ballot){
-        .node = log->options.nodes[log->leader],
-        .restart_word = log->peers[log->leader].restart_word,
+        .node = log->options.nodes[target],
+        .restart_word = log->peers[target].restart_word,
     };
     tn__log_queue_trim(log, queue);
 }

@@ -331,9 +331,11 @@ bool tn__log_takes_guests(const struct tn_log *log, tn_time now)
     if (!tn__log_votes(log) || log->retired != 0) {
         return false;
     }
-    bool own = (tn__log_now(log)->voters & tn__log_bit(tn__log_self(log))) != 0;
-    return log->proposer.phase != TN__LOG_IDLE ||
-           (tn__log_is_leased(log) && own && has_tenure(log, now));
+    if (log->proposer.phase != TN__LOG_IDLE) {
+        return true;
+    }
+    return tn__log_is_voter(log) &&
+           (tn__log_is_leased(log) ? has_tenure(log, now) : now >= log->leader_until);
 }
 
 bool tn__log_may_propose(const struct tn_log *log, tn_time now)
@@ -349,15 +351,15 @@ bool tn__log_may_propose(const struct tn_log *log, tn_time now)
 static bool needs_leader(const struct tn_log *log)
 {
     tn_assert(log->own.waiting <= log->own.count);
-    return log->own.waiting > 0 || tn__log_reads_wait(log);
+    return log->own.waiting > 0 || log->guests.waiting > 0 || tn__log_reads_wait(log) ||
+           log->resolve_upto > tn__log_committed(log);
 }
 
 /* When Phase 1 is to begin; NEVER: not as things are. */
 static tn_time begin_time(const struct tn_log *log, tn_time now)
 {
     if (log->proposer.phase != TN__LOG_IDLE || !tn__log_votes(log) || log->full != 0 ||
-        (tn__log_now(log)->voters & tn__log_bit(tn__log_self(log))) == 0 ||
-        tn_log_ballot_is_none(next_ballot(log))) {
+        !tn__log_is_voter(log) || tn_log_ballot_is_none(next_ballot(log))) {
         return TN_TIME_NEVER;
     }
     if (tn__log_is_leased(log)) {
@@ -373,8 +375,7 @@ static bool must_retire(const struct tn_log *log, tn_time now)
     const struct tn__log_configuration *config = tn__log_now(log);
     tn_assert(config->voters != 0);
     return (tn__log_is_leased(log) && !has_tenure(log, now)) ||
-           config->mode_number != log->proposer.ballot.mode_number ||
-           (config->voters & tn__log_bit(tn__log_self(log))) == 0;
+           config->mode_number != log->proposer.ballot.mode_number || !tn__log_is_voter(log);
 }
 
 void tn__log_role_due(struct tn__log_turn *turn)

@@ -47,6 +47,10 @@
 /* Reads that wait for a round, or for the answer of one. */
 #define TN__LOG_READS_MAX 4096U
 
+/* Writes that may be under way before more is fetched, so that a stream of catch-up never outruns
+ * the disk that it is written to. */
+#define TN__LOG_WRITES_AHEAD 16U
+
 /* Kept free for what every step may have to say besides its runs. */
 #define TN__LOG_NOTICES_KEPT 8U
 #define TN__LOG_MESSAGES_KEPT 4U
@@ -267,6 +271,11 @@ static inline bool tn__log_is_leased(const struct tn_log *log)
     return tn__log_now(log)->mode == TN_LOG_MODE_LEASED;
 }
 
+static inline bool tn__log_is_voter(const struct tn_log *log)
+{
+    return (tn__log_now(log)->voters & tn__log_bit(log->options.self)) != 0;
+}
+
 /* Leads and proposes. */
 static inline bool tn__log_leads(const struct tn_log *log)
 {
@@ -394,6 +403,9 @@ void tn__log_on_forward(struct tn__log_turn *turn, const struct tn_log_message *
 void tn__log_on_assigned(struct tn__log_turn *turn, const struct tn_log_message *message);
 void tn__log_on_refused(struct tn__log_turn *turn, const struct tn_log_message *message);
 void tn__log_forward_due(struct tn__log_turn *turn);
+/* Who is to be asked for what only a leader can do; NOBODY: nobody that is known. In a free group
+ * without a leader any voter will do, since it then leads. */
+uint32_t tn__log_forward_target(const struct tn_log *log, tn_time now);
 void tn__log_forwards_lost(struct tn__log_turn *turn, uint32_t member);
 void tn__log_refuse_guests(struct tn__log_turn *turn, enum tn_log_reason reason);
 tn_time tn__log_forward_deadline(const struct tn_log *log, tn_time now);

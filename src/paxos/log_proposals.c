@@ -261,6 +261,13 @@ static bool run_takes(const struct tn__log_turn *turn, uint32_t first, uint64_t 
     uint32_t count = turn->effects->entries_count - first;
     tn_assert(log->proposed_sum >= log->committed_sum);
     tn_assert(count <= TN_LOG_RUN_MAX);
+    /* Others may commit without this node's disk; it is not left behind without bound. */
+    uint64_t synced = log->peers[tn__log_self(log)].acknowledged;
+    if (log->proposer.next - synced > log->acceptor.capacity ||
+        (log->proposer.next > synced + 1 &&
+         log->proposed_sum - *tn__log_sum(log, synced) + bytes > log->options.window_bytes)) {
+        return false;
+    }
     if (in_flight != 0 && in_flight + bytes > log->options.window_bytes) {
         return false; /* N3 */
     }

@@ -95,12 +95,15 @@ void tn__log_on_read(struct tn__log_turn *turn, const struct tn_log_message *mes
 void tn__log_on_resolve(struct tn__log_turn *turn, const struct tn_log_message *message)
 {
     struct tn_log *log = turn->log;
-    if (!tn__log_may_propose(log, turn->now) || message->from == tn__log_self(log) ||
+    if (!tn__log_takes_guests(log, turn->now) || message->from == tn__log_self(log) ||
         message->slot > tn__log_committed(log) + log->acceptor.capacity) {
         log->counters.stale++;
         return;
     }
     log->resolve_upto = tn__log_larger(log->resolve_upto, message->slot);
+    if (!tn__log_leads(log)) {
+        return; /* it soon does */
+    }
     log->peers[message->from].wanted =
         tn__log_larger(log->peers[message->from].wanted, message->slot);
     log->peers[message->from].told = 0;
@@ -237,14 +240,14 @@ void tn__log_on_read_answer(struct tn__log_turn *turn, const struct tn_log_messa
 static void resolve(struct tn__log_turn *turn, uint64_t slot)
 {
     struct tn_log *log = turn->log;
+    uint32_t target = tn__log_forward_target(log, turn->now);
     if (tn__log_may_propose(log, turn->now)) {
         if (slot <= tn__log_committed(log) + log->acceptor.capacity && slot > log->resolve_upto) {
             log->resolve_upto = slot;
             turn->left = true; /* the pump sees it in the next step */
         }
-    } else if (log->leader != TN__LOG_NOBODY && log->leader != tn__log_self(log) &&
-               tn__log_messages_room(turn, 1)) {
-        tn__log_send(turn, TN_LOG_RESOLVE, tn__log_bit(log->leader))->slot = slot;
+    } else if (target != TN__LOG_NOBODY && tn__log_messages_room(turn, 1)) {
+        tn__log_send(turn, TN_LOG_RESOLVE, tn__log_bit(target))->slot = slot;
     }
     if (log->resolve_polls++ > 0) { /* not the first time for this: is there news elsewhere? */
         tn__log_catch_up_poll(turn);

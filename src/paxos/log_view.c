@@ -67,10 +67,11 @@ static tn_time age_of(const struct tn_log *log, tn_time now)
 {
     tn_time since = log->fresh_at;
     if (tn__log_leads(log)) {
-        if (tn__log_is_leased(log) && log->tenure_end > now) {
+        if (tn__log_is_leased(log) && log->tenure_end > now &&
+            tn__log_committed(log) >= log->recovery_end) {
             return 0; /* nobody else commits */
         }
-        since = heard_by_majority(log, now);
+        since = tn__log_is_leased(log) ? since : heard_by_majority(log, now);
     }
     tn_assert(since <= now);
     return since == 0 ? TN_TIME_NEVER : now - since;

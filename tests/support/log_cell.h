@@ -133,6 +133,8 @@ void cell_crash(struct log_cell *cell, uint32_t node);
 void log_cell_start(struct log_cell *cell, uint32_t node);
 void log_cell_connect(struct log_cell *cell, uint32_t node, uint32_t to);
 
+/* A message reaches a node, as new payloads of its own. */
+void cell_give(struct cell_node *node, const struct cell_mail *mail);
 void cell_step(struct log_cell *cell, uint32_t node, struct tn_log_event *event);
 void cell_event(struct log_cell *cell, uint32_t node, enum tn_log_event_kind kind, uint64_t number);
 /* N1: `node` owns the lease until then; 0: no more. */

@@ -130,6 +130,30 @@ static void C2_an_answer_that_does_not_come_is_asked_for_elsewhere(void **state)
     cell_free(cell);
 }
 
+static void C2_a_stream_does_not_outrun_the_disk_it_is_written_to(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {.window_slots = 8, .retain_slots = 16};
+    struct log_cell *cell = led(&base);
+    cell->cut = 4;
+    propose_many(cell, 50);
+    cell->cut = 0;
+    cell->slow_disks = true;
+    log_cell_connect(cell, 0, 2);
+    cell_deliver_all(cell);
+    for (uint32_t i = 0; i < 20; i++) {
+        cell->now += 10 * MS;
+        cell_fire(cell, 2);
+        cell_deliver_all(cell);
+    }
+    assert_true(cell->nodes[2].writes_count < 20);
+    assert_true(cell->nodes[2].committed < 200);
+    cell->slow_disks = false;
+    cell_run(cell, cell->now + 10 * TN_SECOND);
+    assert_int_equal(cell->nodes[2].committed, 500);
+    cell_free(cell);
+}
+
 static void C2_nothing_is_fetched_while_all_goes_well(void **state)
 {
     (void)state;
@@ -289,7 +313,8 @@ static void a_smaller_ring_than_before_does_not_forget_votes(void **state)
     cell->nodes[1].options.retain_slots = 16;
     cell->nodes[1].options.waiting_max = 32;
     log_cell_start(cell, 1);
-    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_DAMAGED); /* W3: it never guesses */
+    /* W3: it never guesses. */
+    assert_int_equal(log_cell_status(cell, 1).state, TN_LOG_STATE_DAMAGED);
     cell_free(cell);
 }
 
@@ -301,6 +326,7 @@ int main(void)
         cmocka_unit_test(C2_a_catch_up_run_is_bounded_in_bytes),
         cmocka_unit_test(C2_what_the_peers_have_deleted_needs_a_checkpoint),
         cmocka_unit_test(C2_an_answer_that_does_not_come_is_asked_for_elsewhere),
+        cmocka_unit_test(C2_a_stream_does_not_outrun_the_disk_it_is_written_to),
         cmocka_unit_test(C2_nothing_is_fetched_while_all_goes_well),
         cmocka_unit_test(C2_catching_up_does_not_delay_new_commits),
         cmocka_unit_test(C2_a_leader_never_learns_what_it_may_have_proposed),

@@ -346,6 +346,31 @@ static void ceph_flaw_6_many_slots_are_in_flight_and_the_disk_overlaps_the_netwo
     cell_free(cell);
 }
 
+static void N3_a_leader_does_not_run_away_from_its_own_disk(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {.window_slots = 8, .retain_slots = 64};
+    struct log_cell *cell = led(&base);
+    cell->slow_disks = true; /* its own stands still; the others' do not */
+    for (uint32_t i = 0; i < 40; i++) {
+        cell_propose(cell, 0, 4);
+        for (uint32_t k = 0; k < 20 && cell->mail_count > 0; k++) {
+            cell_deliver(cell, 0);
+            while (cell->nodes[1].writes_count > 0) {
+                cell_write_done(cell, 1);
+            }
+            while (cell->nodes[2].writes_count > 0) {
+                cell_write_done(cell, 2);
+            }
+        }
+    }
+    assert_int_equal(cell->committed, 64); /* as many as its ring has places */
+    cell->slow_disks = false;
+    cell_run(cell, cell->now + 5 * TN_SECOND);
+    assert_int_equal(cell->committed, 64 + 32); /* and as many as may wait */
+    cell_free(cell);
+}
+
 static void the_own_vote_is_said_again_if_it_was_lost(void **state)
 {
     (void)state;
@@ -397,6 +422,7 @@ int main(void)
         cmocka_unit_test(ceph_flaw_1_a_dead_member_does_not_hold_up_the_others),
         cmocka_unit_test(N3_a_slow_follower_gets_no_more_than_its_bytes),
         cmocka_unit_test(ceph_flaw_6_many_slots_are_in_flight_and_the_disk_overlaps_the_network),
+        cmocka_unit_test(N3_a_leader_does_not_run_away_from_its_own_disk),
         cmocka_unit_test(the_own_vote_is_said_again_if_it_was_lost),
         cmocka_unit_test(each_step_is_bounded_and_what_is_left_keeps_the_deadline_past),
     };
