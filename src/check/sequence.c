@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "check/sequence_internal.h"
 
+#define TIME_HEIGHT 380U
+
 static void *append(struct tn__sequence_list *list, size_t size)
 {
     if (list->count == list->room) {
@@ -51,6 +53,11 @@ struct tn__sequence *tn__sequence_new(void)
     sequence->title = copied("");
     sequence->story = copied("");
     sequence->stanza_next = TN_SEQUENCE_NONE;
+    sequence->time_height = TIME_HEIGHT;
+    sequence->legend[TN_SEQUENCE_LEASE] = "owner, until its own deadline";
+    sequence->legend[TN_SEQUENCE_EXCLUSION] = "acceptor excludes others";
+    sequence->legend[TN_SEQUENCE_QUARANTINE] = "quarantine: silent";
+    sequence->legend[TN_SEQUENCE_DOWN] = "down";
     return sequence;
 }
 
@@ -168,6 +175,18 @@ uint32_t tn__sequence_bar(struct tn__sequence *sequence, uint32_t lifeline,
                                        .until = until,
                                        .kind = (uint8_t)kind};
     return sequence->spans.count - 1;
+}
+
+void tn__sequence_scale(struct tn__sequence *sequence, uint32_t height)
+{
+    sequence->time_height = height;
+}
+
+void tn__sequence_legend(struct tn__sequence *sequence, enum tn__sequence_bar kind,
+                         const char *text)
+{
+    tn_assert(kind < TN_SEQUENCE_BARS_END);
+    sequence->legend[kind] = text;
 }
 
 void tn__sequence_cut(struct tn__sequence *sequence, uint32_t bar)

@@ -54,7 +54,9 @@ struct tn__sequence {
     char *title;
     char *story;
     char names[TN_SEQUENCE_LIFELINES_MAX][TN_SEQUENCE_TEXT_BYTES];
+    const char *legend[TN_SEQUENCE_BARS_END]; /* what each kind of bar means; NULL: not said */
     uint32_t lifelines_count;
+    uint32_t time_height; /* what all time that passes takes together */
     uint32_t stanza_next; /* begins with the next row; TN_SEQUENCE_NONE: none */
     struct tn__sequence_list rows;
     struct tn__sequence_list stanzas;

@@ -21,7 +21,6 @@
 #define WORD_HEIGHT 13 /* of words beside a lifeline */
 #define ROW_EMPTY 7    /* a row without words */
 #define ROW_LEAST 24
-#define TIME_HEIGHT 380ULL /* what all time that passes takes together */
 #define LINES_MAX 256U
 
 /* After Okabe and Ito: told apart by everybody. Vermilion is kept for refusals. */
@@ -166,7 +165,7 @@ static int time_height(const struct tn__sequence *sequence, tn_time span)
 {
     const struct tn__sequence_row *rows = tn__sequence_rows(sequence);
     tn_time whole = rows[sequence->rows.count - 1].at - rows[0].at;
-    return whole == 0 ? 0 : (int)(span / 1000 * TIME_HEIGHT / (whole / 1000 + 1));
+    return whole == 0 ? 0 : (int)(span / 1000 * sequence->time_height / (whole / 1000 + 1));
 }
 
 static int stanza_height(const struct tn__sequence_stanza *stanza)
@@ -593,13 +592,6 @@ static void legend_arrow(struct layout *layout, int x, int y, const char *text, 
 
 static void draw_legend(struct layout *layout)
 {
-    static const struct {
-        const char *text;
-        uint8_t kind;
-    } bars[] = {{"owner, until its own deadline", TN_SEQUENCE_LEASE},
-                {"acceptor excludes others", TN_SEQUENCE_EXCLUSION},
-                {"quarantine: silent", TN_SEQUENCE_QUARANTINE},
-                {"down", TN_SEQUENCE_DOWN}};
     int y = layout->lines_end + 34;
     int x = MARGIN;
     _Static_assert(COLOURS_COUNT == 7, "the tip of refusals has the number behind the colours");
@@ -609,10 +601,13 @@ static void draw_legend(struct layout *layout)
                  false);
     legend_arrow(layout, x + 320, y, "refusal", TN_SEQUENCE_ARRIVED, false, true);
     legend_arrow(layout, x + 420, y, "lost", TN_SEQUENCE_LOST, false, false);
-    for (uint32_t i = 0; i < sizeof(bars) / sizeof(bars[0]); i++) {
-        draw_bar(layout, x + 8, y + 14, y + 36, bars[i].kind, 0);
-        draw_text(layout->svg, x + 24, y + 29, "", bars[i].text, strlen(bars[i].text));
-        x += 60 + (int)strlen(bars[i].text) * 6;
+    for (uint8_t kind = 0; kind < TN_SEQUENCE_BARS_END; kind++) {
+        const char *text = layout->sequence->legend[kind];
+        if (text != NULL) {
+            draw_bar(layout, x + 8, y + 14, y + 36, kind, 0);
+            draw_text(layout->svg, x + 24, y + 29, "", text, strlen(text));
+            x += 60 + (int)strlen(text) * 6;
+        }
     }
     tn__growing_add(layout->svg, "</g>\n");
 }

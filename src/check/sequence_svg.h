@@ -84,6 +84,14 @@ uint32_t tn__sequence_bar(struct tn__sequence *sequence, uint32_t lifeline,
                           enum tn__sequence_bar kind, uint32_t actor, tn_time until);
 void tn__sequence_cut(struct tn__sequence *sequence, uint32_t bar);
 
+/* How high all time that passes is drawn together; without this 380. */
+void tn__sequence_scale(struct tn__sequence *sequence, uint32_t height);
+
+/* What bars of this kind mean here, for the legend; NULL: there are none. Without this they are
+ * those of leases. The text is the caller's, and stays. */
+void tn__sequence_legend(struct tn__sequence *sequence, enum tn__sequence_bar kind,
+                         const char *text);
+
 /* Draw; the text is the caller's to clear. */
 void tn__sequence_svg(const struct tn__sequence *sequence, struct tn__growing_text *svg);
 
