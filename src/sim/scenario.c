@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "sim/scenario_internal.h"
+#include "sim/log_scenario.h"
 
 static const struct {
     const char *name;
@@ -16,6 +16,7 @@ static const struct {
     bool alone; /* needs no cluster */
 } verbs[] = {
     {"cluster", tn__scenario_do_cluster, true},
+    {"log", tn__scenario_do_log, true},
     {"acquire", tn__scenario_do_request, false},
     {"release", tn__scenario_do_request, false},
     {"drop-lease", tn__scenario_do_request, false},
@@ -72,7 +73,8 @@ void tn__scenario_error(struct tn__scenario *scenario, const char *format, ...)
 
 void tn__scenario_row(struct tn__scenario *scenario)
 {
-    tn_time now = tn__world_now(scenario->world);
+    tn_time now =
+        scenario->log != NULL ? tn__log_story_now(scenario) : tn__world_now(scenario->world);
     tn__sequence_row(scenario->sequence, now < scenario->zero ? 0 : now - scenario->zero);
 }
 
@@ -102,12 +104,17 @@ static void judge(struct tn__scenario *scenario)
 
 static void run_verb(struct tn__scenario *scenario, struct tn__scenario_command *command)
 {
+    if (scenario->log != NULL && tn__log_story_run(scenario, command)) {
+        return;
+    }
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(command->verb, verbs[i].name) != 0) {
             continue;
         }
         if (!verbs[i].alone && scenario->world == NULL) {
-            tn__scenario_error(scenario, "cluster comes first");
+            tn__scenario_error(scenario, scenario->log == NULL
+                                             ? "cluster comes first"
+                                             : "this verb is none of a log's story");
             return;
         }
         verbs[i].run(scenario, command);
@@ -130,7 +137,8 @@ static void complain_of_unused(struct tn__scenario *scenario,
 /* A drawing without this command misses nothing, unless it has something to tell. */
 static bool is_quiet(const char *verb)
 {
-    static const char *const quiet[] = {"cluster", "advance", "who", "status", "check", "network"};
+    static const char *const quiet[] = {"cluster", "log",   "advance", "who",
+                                        "status",  "check", "network", "show"};
     for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
         if (strcmp(verb, quiet[i]) == 0) {
             return true;
@@ -154,7 +162,7 @@ static void run_command(struct tn__scenario *scenario, const char *line, size_t 
     bytes[length] = '\0';
     bool drawn = story[0] != '\0' || !is_quiet(command.verb);
     tn__sequence_stanza(scenario->sequence, story, drawn ? bytes : "");
-    if (scenario->world != NULL) {
+    if (scenario->world != NULL || scenario->log != NULL) {
         tn__scenario_row(scenario);
     }
     run_verb(scenario, &command);
@@ -162,6 +170,9 @@ static void run_command(struct tn__scenario *scenario, const char *line, size_t 
     if (scenario->world != NULL) {
         tn__scenario_finish_writes(scenario);
         judge(scenario);
+    }
+    if (scenario->log != NULL) {
+        tn__log_story_judge(scenario);
     }
     if (scenario->out.length == 0) {
         tn__scenario_say(scenario, "ok");
@@ -298,12 +309,13 @@ void tn__scenario_play(const char *text, size_t length, struct tn__scenario_resu
         struct reader reader = {text, text + length};
         play_lines(scenario, &reader);
     }
-    if (scenario->world != NULL) {
+    if (scenario->world != NULL || scenario->log != NULL) {
         result->sequence = scenario->sequence;
     } else {
         tn__sequence_free(scenario->sequence);
     }
     tn__scenario_explore_free(scenario);
+    tn__log_story_free(scenario);
     tn__lease_judge_free(scenario->judge);
     tn__world_free(scenario->world);
     tn__growing_clear(&scenario->out);

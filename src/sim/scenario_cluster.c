@@ -148,7 +148,7 @@ static void describe(struct tn__scenario *scenario)
 void tn__scenario_do_cluster(struct tn__scenario *scenario, struct tn__scenario_command *command)
 {
     struct tn__world_options options = {0};
-    if (scenario->world != NULL) {
+    if (scenario->world != NULL || scenario->log != NULL) {
         tn__scenario_error(scenario, "there is a cluster already");
         return;
     }

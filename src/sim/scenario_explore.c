@@ -75,7 +75,7 @@ void tn__scenario_do_explore(struct tn__scenario *scenario, struct tn__scenario_
         tn__scenario_error(scenario, "no such configuration: %s", name == NULL ? "" : name);
         return;
     }
-    if (scenario->world != NULL || scenario->explore != NULL) {
+    if (scenario->world != NULL || scenario->log != NULL || scenario->explore != NULL) {
         tn__scenario_error(scenario, "there is a cluster already");
         return;
     }

@@ -7,7 +7,9 @@
  *   scenario_ask.c       verbs that ask: acquire and its kin, status, who, resource, reconfigure
  *   scenario_tell.c      what the world shows, as lines and as a drawing
  *   scenario_turn.c      what one turn of a node comes to
- *   scenario_explore.c   traces of the explorer */
+ *   scenario_explore.c   traces of the explorer
+ *
+ * Stories of a log have a player of their own behind this one (sim/log_scenario.h). */
 #ifndef TN_SIM_SCENARIO_INTERNAL_H
 #define TN_SIM_SCENARIO_INTERNAL_H
 
@@ -111,7 +113,8 @@ struct tn__scenario {
     uint64_t resource_token;
     bool resource_unguarded;
 
-    void *explore; /* scenario_explore.c's own */
+    void *explore;             /* scenario_explore.c's own */
+    struct tn__log_story *log; /* of a story that begins with `log`; NULL: of another */
 };
 
 /* ---- scenario.c ------------------------------------------------------------------------------ */
@@ -223,6 +226,7 @@ tn__scenario_verb tn__scenario_do_deliver, tn__scenario_do_drop, tn__scenario_do
 tn__scenario_verb tn__scenario_do_request, tn__scenario_do_status, tn__scenario_do_who,
     tn__scenario_do_resource, tn__scenario_do_reconfigure, tn__scenario_do_check;
 tn__scenario_verb tn__scenario_do_explore, tn__scenario_do_step;
+tn__scenario_verb tn__scenario_do_log;
 
 /* Finish the writes of disks that are not told to wait. */
 void tn__scenario_finish_writes(struct tn__scenario *scenario);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "sim/scenario_internal.h"
+#include "sim/log_scenario.h"
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
@@ -171,7 +171,8 @@ bool tn__scenario_nodes_of(struct tn__scenario *scenario, struct tn__scenario_co
         return false;
     }
     /* One more than the members: the process of a copied directory. */
-    uint32_t count = tn__world_nodes(scenario->world) + 1;
+    uint32_t count = scenario->log != NULL ? tn__log_story_nodes(scenario)
+                                           : tn__world_nodes(scenario->world) + 1;
     if (value != NULL && !tn__scenario_nodes(value, count, nodes)) {
         tn__scenario_error(scenario, "%s=%s is not a list of nodes", key, value);
         return false;
