@@ -127,7 +127,7 @@ def main():
         print("1..0 # SKIP the program patch is not installed")
         return 0
     scenarios = [path for path in sorted((SOURCE / "tests/scenarios").glob("*.txt"))
-                 if re.search(r"^# mutant: [a-z0-9-]+$", path.read_text(), re.M)]
+                 if re.search(r"^# mutant: [a-z0-9_-]+$", path.read_text(), re.M)]
     print(f"1..{len(scenarios) + len(TRACES)}")
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
