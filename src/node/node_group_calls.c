@@ -22,12 +22,6 @@
 /* A context that a machine looks at right now is waited for. */
 #define PATIENCE_NS (10 * TN_MILLISECOND)
 
-/* A group is crowded while two runs of calls are under way. Further calls then wait until one is
- * committed, this long at most, unless there are so many of them: so they share frames and syncs
- * when there are many, and nobody waits when there are few. */
-#define FLIGHT_NS (2 * TN_MILLISECOND)
-#define FLIGHT_COUNT 512U
-
 /* Calls of a table that are looked through in one go. */
 #define NUMBERS_MAX 256U
 
@@ -208,19 +202,6 @@ static void end_gathered(struct tn_group *group, int error)
     }
 }
 
-/* While a group is crowded, who proposes does not wake the loop: it turns for the commit. */
-static void look_for_crowd(struct tn_group *group)
-{
-    bool crowded = group->flight[1] > group->committed;
-    if (crowded != atomic_load_explicit(&group->crowded, memory_order_relaxed)) {
-        atomic_store(&group->crowded, crowded);
-    }
-    if (crowded) {
-        group->crowded_until = tn__clock_now() + FLIGHT_NS;
-        tn__groups_due(group->groups, group->crowded_until);
-    }
-}
-
 static void give_run(struct tn_group *group, uint32_t count)
 {
     struct tn__groups *groups = group->groups;
@@ -255,11 +236,7 @@ static void give_run(struct tn_group *group, uint32_t count)
     };
     uint64_t assigned = group->assigned;
     tn__groups_step(groups, group, &event);
-    if (group->assigned > assigned) {
-        group->flight[1] = group->flight[0];
-        group->flight[0] = group->assigned;
-        look_for_crowd(group);
-    }
+    groups->gave = groups->gave || group->assigned > assigned;
 }
 
 /* N5: when what was gathered is to be given. */
@@ -270,10 +247,6 @@ static tn_time gathered_due(const struct tn_group *group)
     if (group->gathered.count == 0) {
         return TN_TIME_NEVER;
     }
-    if (by_turns && atomic_load_explicit(&group->crowded, memory_order_relaxed) &&
-        group->gathered.count < FLIGHT_COUNT) {
-        return group->crowded_until;
-    }
     if (by_turns || (group->batch_count != 0 && group->gathered.count >= group->batch_count) ||
         (group->batch_bytes != 0 && group->gathered.bytes >= group->batch_bytes)) {
         return 0;
@@ -283,11 +256,6 @@ static tn_time gathered_due(const struct tn_group *group)
 
 void tn__calls_flush(struct tn_group *group, tn_time now)
 {
-    if (atomic_load_explicit(&group->crowded, memory_order_relaxed) &&
-        (group->flight[1] <= group->committed || group->crowded_until <= now)) {
-        group->flight[1] = 0;
-        atomic_store(&group->crowded, false);
-    }
     tn_time due = gathered_due(group);
     if (due > now) {
         tn__groups_due(group->groups, due);
@@ -385,7 +353,6 @@ void tn__calls_notice(struct tn_group *group, const struct tn_log_notice *notice
     default: /* STATE */
         group->suspect = group->assigned;
         atomic_store(&group->unhurried, false);
-        group->flight[1] = 0; /* those runs may never be committed */
         if (group->parked.count > 0) {
             group->parked_until = 0;
             tn__groups_due(group->groups, 0);
@@ -401,9 +368,6 @@ tn_time tn__calls_deadline(const struct tn_group *group)
     tn_time due = group->calls_deadline;
     if (group->parked.count > 0) {
         due = group->parked_until < due ? group->parked_until : due;
-    }
-    if (atomic_load_explicit(&group->crowded, memory_order_relaxed)) {
-        due = group->crowded_until < due ? group->crowded_until : due;
     }
     tn_time gathered = gathered_due(group);
     return gathered < due ? gathered : due;

@@ -215,7 +215,8 @@ static int propose(struct tn_group *group, const struct tn_propose_value *values
     if (proposal != NULL) {
         tn__block_retain(&newest->block, 1);
     }
-    if (!tn__groups_leave(group->groups, &newest->submit, &oldest->submit, &group->crowded)) {
+    if (!tn__groups_leave(group->groups, &newest->submit, &oldest->submit,
+                          &group->groups->crowded)) {
         atomic_fetch_sub(&group->calls_count, count);
         atomic_fetch_sub(&group->calls_bytes, bytes);
         for (struct tn__op *op = &newest->submit; op != NULL;) {

@@ -48,11 +48,7 @@ static void world_commit(void *context, uint32_t id, const struct tn_log_entry *
 {
     struct tn_group *group = tn__groups_find(context, id);
     if (group != NULL) {
-        group->committed = entries[count - 1].slot;
         tn__apply_commit(group, entries, count);
-        if (atomic_load_explicit(&group->crowded, memory_order_relaxed)) {
-            tn__groups_mark_dirty(group); /* what waited for it goes out with this turn */
-        }
     }
 }
 

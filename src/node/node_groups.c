@@ -86,6 +86,7 @@ static void carry_out(struct tn__groups *groups, struct tn__op *op)
     switch (op->kind) {
     case TN_OP_PROPOSE:
         call = submitted(op);
+        groups->came += 1;
         tn__calls_submit(call->group, call);
         break;
     case TN_OP_CANCEL:
@@ -113,9 +114,41 @@ static void carry_out(struct tn__groups *groups, struct tn__op *op)
     }
 }
 
+/* ---- Crowds ---------------------------------------------------------------------------------- */
+
+/* While the disk writes runs of calls, further calls wait for it, unless there are so many of them,
+ * and so long at most: then they share records, frames and syncs. Who proposes meanwhile does not
+ * even wake the loop: it turns when the disk is done. With little to do nobody waits. */
+#define CROWDED_NS (2 * TN_MILLISECOND)
+#define CROWDED_COUNT 512U
+
+static void crowd_begin(struct tn__groups *groups)
+{
+    groups->crowded_until = tn__clock_now() + CROWDED_NS;
+    tn__groups_due(groups, groups->crowded_until);
+    atomic_store(&groups->crowded, true);
+}
+
+static bool is_crowded(struct tn__groups *groups, tn_time now)
+{
+    if (!atomic_load_explicit(&groups->crowded, memory_order_relaxed)) {
+        return false;
+    }
+    if (groups->crowded_until <= now || groups->came >= CROWDED_COUNT) {
+        atomic_store(&groups->crowded, false);
+        return false;
+    }
+    tn__groups_due(groups, groups->crowded_until);
+    return true;
+}
+
 static void flush_dirty(struct tn__groups *groups)
 {
     tn_time now = tn__clock_now();
+    if (is_crowded(groups, now)) {
+        return;
+    }
+    groups->came = 0;
     while (groups->dirty != NULL) {
         struct tn_group *group = groups->dirty;
         groups->dirty = group->dirty_next;
@@ -223,6 +256,7 @@ void tn__groups_step(struct tn__groups *groups, struct tn_group *group, struct t
 
 void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch *batch)
 {
+    atomic_store(&groups->crowded, false);
     groups->stepping = true;
     for (uint32_t i = 0; i < batch->groups_count; i++) {
         struct tn_group *group = tn__groups_find(groups, batch->groups[i]);
@@ -238,6 +272,7 @@ void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch 
 
 void tn__groups_failed(struct tn__groups *groups)
 {
+    atomic_store(&groups->crowded, false);
     groups->stepping = true;
     tn__log_driver_failed(groups->driver, tn__clock_now(), tn__random_next(&groups->node->random));
     groups->stepping = false;
@@ -290,10 +325,14 @@ void tn__node_groups_turn_end(struct tn_node *node)
         return;
     }
     run_ops(groups, NULL); /* what nobody woke us for, too */
-    if (atomic_load(&groups->ops) != NULL && !atomic_exchange(&groups->woken, true)) {
-        uv_async_send(&groups->wake); /* left for a group that was still crowded, perhaps */
+    /* The disk works while the frames travel (N3). */
+    if (tn__store_turn_end(&groups->store) && groups->gave) {
+        groups->gave = false;
+        crowd_begin(groups);
+    } else if (!atomic_load(&groups->crowded) && atomic_load(&groups->ops) != NULL &&
+               !atomic_exchange(&groups->woken, true)) {
+        uv_async_send(&groups->wake); /* left while it was crowded, and nobody would wake us */
     }
-    tn__store_turn_end(&groups->store); /* the disk works while the frames travel (N3) */
     tn__groups_frames_flush(groups);
 }
 

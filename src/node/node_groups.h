@@ -247,7 +247,8 @@ void tn__store_close(struct tn__store *store);
 struct tn__store_found *tn__store_found(struct tn__store *store, uint32_t group);
 void tn__store_append(struct tn__store *store, const struct tn_log_record *record,
                       const struct tn_log_entry *entries);
-void tn__store_turn_end(struct tn__store *store);
+/* Give the writer what was gathered. False: it has something, or there is nothing. */
+bool tn__store_turn_end(struct tn__store *store);
 void tn__store_told(struct tn__store *store);
 
 /* A reader's place: the record last read. */
@@ -342,7 +343,6 @@ struct tn_group {
     _Atomic uint64_t indexed; /* every write up to here is in the store's index */
     _Atomic bool applied_left;
     _Atomic bool unhurried; /* the loop may hear of executions when it turns anyway */
-    _Atomic bool crowded;   /* and of calls: enough runs are under way */
     struct tn__op applied;  /* on its way to the loop while `applied_left` */
     struct tn__call_table table_of_calls;
 
@@ -364,11 +364,8 @@ struct tn_group {
     struct tn_group *dirty_next;
     tn_time calls_deadline; /* no call ends before */
     uint64_t assigned;      /* the highest slot that a call was put into */
-    uint64_t flight[2];     /* the last slots of the run given last, and of the one before */
-    tn_time crowded_until;
-    uint64_t committed; /* the highest slot given to the applier */
-    uint64_t suspect;   /* leadership changed: until that slot is executed, a call's slot may
-                           turn out to hold another value; 0: no */
+    uint64_t suspect;       /* leadership changed: until that slot is executed, a call's slot may
+                               turn out to hold another value; 0: no */
     bool wants_lease;
     bool follow;            /* the lease is to be released, or wanted again */
     struct tn__read *reads; /* under way, the oldest first */
@@ -407,6 +404,10 @@ struct tn__groups {
     bool stopped;
     _Atomic(struct tn__op *) ops; /* newest first; &ops_closed: no more are taken */
     _Atomic bool woken;           /* the loop is about to look at them */
+    _Atomic bool crowded;         /* it looks at calls when the disk has written the last ones */
+    tn_time crowded_until;        /* or at this time */
+    uint32_t came;                /* calls that were not given yet, about */
+    bool gave;                    /* runs of calls were given to machines that lead, this turn */
     uv_async_t wake;
     bool wake_open;
     struct tn__groups_builder builders[TN_MEMBERS_MAX][TN_CHANNELS_END];

@@ -206,7 +206,7 @@ static void heal_when_whole(struct tn__store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
-void tn__store_turn_end(struct tn__store *store)
+bool tn__store_turn_end(struct tn__store *store)
 {
     struct tn__store_batch *batch = &store->batches[store->gathering];
     if (store->lost) {
@@ -214,7 +214,7 @@ void tn__store_turn_end(struct tn__store *store)
     }
     heal_when_whole(store);
     if (store->writing || store->failed || batch->groups_count == 0) {
-        return;
+        return false;
     }
     for (uint32_t i = 0; i < batch->groups_count; i++) {
         store->places[batch->groups[i]] = 0;
@@ -228,6 +228,7 @@ void tn__store_turn_end(struct tn__store *store)
     store->given = true;
     pthread_cond_signal(&store->wanted);
     pthread_mutex_unlock(&store->mutex);
+    return true;
 }
 
 static void say_full(struct tn__store *store, bool full)
