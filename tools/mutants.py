@@ -214,6 +214,8 @@ def main():
 # What takes longer than ten seconds on one core.
 QUICK_LEAVES_OUT = ["accept-below-promise", "ceiling-after-answer", "ceiling-not-durable",
                     "floor-not-after-restart", "late-timer-3", "late-timer-refused",
+                    "log_change-early", "log_change-late", "log_learned-overwritten",
+                    "log_no-repeated-prepare", "log_quorum-of-old", "log_window-ignored",
                     "old-answers-count", "overwrite-release", "overwrite-renewal",
                     "own-lease-open", "own-lease-open-refused", "version-jump-no-wait",
                     "version-jump-wait-short", "version-steps-no-wait"]

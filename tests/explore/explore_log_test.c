@@ -11,6 +11,7 @@
 
 #include "check/explore_log.h"
 #include "check/explore_log_state.h"
+#include "check/log_rows.h"
 
 #define GIB (1ULL << 30)
 
