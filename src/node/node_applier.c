@@ -38,11 +38,12 @@ bool tn__on_applier(const struct tn__groups *groups)
 
 /* ---- The list of groups with work; under the mutex ------------------------------------------- */
 
-static void make_ready(struct tn_group *group)
+/* True: the thread sleeps; wake it. */
+static bool list_ready(struct tn_group *group)
 {
     struct tn__applier *applier = group->applier;
     if (group->apply.ready || group->apply.busy || group->apply.stopped) {
-        return; /* one that is busy looks again when it is done */
+        return false; /* one that is busy looks again when it is done */
     }
     group->apply.ready = true;
     group->ready_next = NULL;
@@ -52,9 +53,15 @@ static void make_ready(struct tn_group *group)
         applier->ready_first = group;
     }
     applier->ready_last = group;
-    if (applier->idle) {
-        applier->idle = false;
-        pthread_cond_signal(&applier->wanted);
+    bool idle = applier->idle;
+    applier->idle = false;
+    return idle;
+}
+
+static void make_ready(struct tn_group *group)
+{
+    if (list_ready(group)) {
+        pthread_cond_signal(&group->applier->wanted);
     }
 }
 
@@ -158,10 +165,11 @@ void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries
         apply->safe_write = group->appended;
     }
     apply->told = entries[count - 1].slot;
-    if (apply->wake_at == 0) {
-        make_ready(group);
-    }
+    bool wake = apply->wake_at == 0 && list_ready(group);
     pthread_mutex_unlock(&group->applier->mutex);
+    if (wake) {
+        pthread_cond_signal(&group->applier->wanted); /* who wakes finds the mutex free */
+    }
 }
 
 void tn__apply_read(struct tn_group *group, struct tn__read *read)

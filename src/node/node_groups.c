@@ -136,6 +136,7 @@ static bool is_crowded(struct tn__groups *groups, tn_time now)
     }
     if (groups->crowded_until <= now || groups->came >= CROWDED_COUNT) {
         atomic_store(&groups->crowded, false);
+        groups->reopened = true;
         return false;
     }
     tn__groups_due(groups, groups->crowded_until);
@@ -329,10 +330,11 @@ void tn__node_groups_turn_end(struct tn_node *node)
     if (tn__store_turn_end(&groups->store) && groups->gave) {
         groups->gave = false;
         crowd_begin(groups);
-    } else if (!atomic_load(&groups->crowded) && atomic_load(&groups->ops) != NULL &&
+    } else if (groups->reopened && atomic_load(&groups->ops) != NULL &&
                !atomic_exchange(&groups->woken, true)) {
-        uv_async_send(&groups->wake); /* left while it was crowded, and nobody would wake us */
+        uv_async_send(&groups->wake); /* left after the ops were taken, while it was crowded */
     }
+    groups->reopened = false;
     tn__groups_frames_flush(groups);
 }
 

@@ -406,6 +406,7 @@ struct tn__groups {
     _Atomic bool woken;           /* the loop is about to look at them */
     _Atomic bool crowded;         /* it looks at calls when the disk has written the last ones */
     tn_time crowded_until;        /* or at this time */
+    bool reopened;                /* it was, until the end of this turn */
     uint32_t came;                /* calls that were not given yet, about */
     bool gave;                    /* runs of calls were given to machines that lead, this turn */
     uv_async_t wake;

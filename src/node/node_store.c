@@ -28,12 +28,15 @@
 
 /* ---- The writer ------------------------------------------------------------------------------ */
 
+/* Under the mutex, and without it for a moment: the loop looks here at once. */
 static void leave_op(struct tn__store *store)
 {
     if (!store->op_left) {
         store->op_left = true;
         store->op.kind = TN_OP_WRITTEN;
+        pthread_mutex_unlock(&store->mutex);
         (void)tn__groups_leave(store->groups, &store->op, &store->op, NULL);
+        pthread_mutex_lock(&store->mutex);
     }
 }
 
@@ -226,8 +229,8 @@ bool tn__store_turn_end(struct tn__store *store)
     store->gathering = 1 - store->gathering;
     store->writing = true;
     store->given = true;
-    pthread_cond_signal(&store->wanted);
     pthread_mutex_unlock(&store->mutex);
+    pthread_cond_signal(&store->wanted); /* who wakes finds the mutex free */
     return true;
 }
 
