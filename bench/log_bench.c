@@ -3,14 +3,19 @@
  *   flight N BYTES   N proposals in flight, one group: floor and tenure
  *   alone N BYTES    the same without the floor, to look at with a profiler
  *   groups N         256 in flight over N groups, and over one
+ *   catchup BYTES    a member was away while a gibibyte (SECONDS 1: less) of such values came; how
+ *                    fast it has them, and what others wait meanwhile, 16 in flight
+ *   idle N           N groups without work: CPU of each member
  *   slow             256 in flight: all well; one replica's syncs 10 ms slower; one stopped
  * Each round prints one JSON object. Cells are started once and kept; the floor is started for each
  * round, and syncs as member 0 has chosen to. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "floor.h"
 #include "log_cell.h"
@@ -99,10 +104,115 @@ static void slow(uint32_t rounds, double seconds)
     log_cell_end(&cell);
 }
 
+/* Bytes a second that one writer has made durable in this directory, a mebibyte at a time. */
+static double disk_rate(const char *dir)
+{
+    enum { PIECE = 1 << 20, PIECES = 256 };
+    char path[128];
+    void *piece = NULL;
+    snprintf(path, sizeof(path), "%s/disk", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || posix_memalign(&piece, 4096, PIECE) != 0) {
+        perror("log_bench: disk");
+        exit(1);
+    }
+    memset(piece, 'd', PIECE);
+    uint64_t began = cell_now_ns();
+    for (uint32_t i = 0; i < PIECES; i++) {
+        if (pwrite(fd, piece, PIECE, (off_t)i * PIECE) != PIECE) {
+            perror("log_bench: disk");
+            exit(1);
+        }
+    }
+    fdatasync(fd);
+    double taken = (double)(cell_now_ns() - began) / 1e9;
+    close(fd);
+    unlink(path);
+    free(piece);
+    return (double)PIECE * PIECES / taken;
+}
+
+static double median_of_orders(struct log_cell *cell, uint32_t least)
+{
+    double medians[64];
+    uint32_t count = 0;
+    while (count < 64 && (count < least || (cell->watched_target != 0 && cell->watched_at == 0))) {
+        struct log_order order = {.in_flight = 16, .value_bytes = 100, .groups = 1, .seconds = 1};
+        struct log_result result;
+        log_cell_order(cell, &order, &result);
+        medians[count++] = result.load.median_us;
+    }
+    cell_sort(medians, count);
+    return medians[count / 2];
+}
+
+static void catch_up(uint32_t rounds, double seconds, uint32_t bytes)
+{
+    struct log_cell cell;
+    log_cell_start(&cell, 1);
+    uint64_t wanted = seconds <= 1 ? 128U << 20 : 1U << 30;
+    for (uint32_t i = 0; i < rounds; i++) {
+        double disk = disk_rate(cell.cell.dir);
+        cell_kill_member(&cell.cell, 2);
+        uint64_t first = atomic_load(&cell.page->executed[0]);
+        while ((atomic_load(&cell.page->executed[0]) - first) * bytes < wanted) {
+            struct log_order order = {
+                .in_flight = 1024, .value_bytes = bytes, .groups = 1, .seconds = 1};
+            struct log_result result;
+            log_cell_order(&cell, &order, &result);
+        }
+        double alone = median_of_orders(&cell, 3);
+        uint64_t behind = atomic_load(&cell.page->executed[0]);
+        atomic_store(&cell.page->executed[2], 0);
+        cell.watched = 2;
+        cell.watched_at = 0;
+        cell.watched_target = behind;
+        uint64_t began = cell_now_ns();
+        cell_start_member(&cell.cell, 2, false);
+        double meanwhile = median_of_orders(&cell, 1);
+        double taken = (double)(cell.watched_at - began) / 1e9;
+        cell.watched_target = 0;
+        printf("{\"bytes\": %u, \"entries\": %llu, \"seconds\": %.2f, \"rate\": %.0f, "
+               "\"disk_rate\": %.0f, \"median_us\": %.1f, \"median_meanwhile_us\": %.1f}\n",
+               bytes, (unsigned long long)(behind - first), cell.watched_at != 0 ? taken : -1,
+               cell.watched_at != 0 ? (double)(behind - first) * bytes / taken : 0, disk, alone,
+               meanwhile);
+        fflush(stdout);
+    }
+    log_cell_end(&cell);
+}
+
+static void idle(uint32_t rounds, double seconds, uint32_t count)
+{
+    struct log_cell cell;
+    log_cell_start(&cell, count);
+    atomic_store(&cell.page->report_ms, 500);
+    cell_sleep_ms(2000);
+    for (uint32_t i = 0; i < rounds; i++) {
+        uint64_t before[CELL_MEMBERS];
+        double percent[CELL_MEMBERS];
+        uint64_t began = cell_now_ns();
+        for (uint32_t j = 0; j < CELL_MEMBERS; j++) {
+            before[j] = log_cell_cpu_ns(&cell, j);
+        }
+        cell_sleep_ms((uint32_t)(seconds * 1000));
+        for (uint32_t j = 0; j < CELL_MEMBERS; j++) {
+            percent[j] = 100.0 * (double)(log_cell_cpu_ns(&cell, j) - before[j]) /
+                         (double)(cell_now_ns() - began);
+        }
+        printf("{\"groups\": %u, \"core_percent\": [%.2f, %.2f, %.2f]}\n", count, percent[0],
+               percent[1], percent[2]);
+        fflush(stdout);
+    }
+    log_cell_end(&cell);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: log_bench flight|alone|groups|slow ROUNDS SECONDS [N [BYTES]]\n");
+        fprintf(
+            stderr,
+            "usage: log_bench flight|alone|groups|catchup|idle|slow ROUNDS SECONDS [N [BYTES]]\n");
         return 2;
     }
     uint32_t rounds = (uint32_t)strtoul(argv[2], NULL, 10);
@@ -117,10 +227,15 @@ int main(int argc, char **argv)
         flight(rounds, seconds, number, bytes, argv[1][0] == 'f');
     } else if (strcmp(argv[1], "groups") == 0) {
         groups(rounds, seconds, number);
+    } else if (strcmp(argv[1], "catchup") == 0) {
+        catch_up(rounds, seconds, number);
+    } else if (strcmp(argv[1], "idle") == 0) {
+        idle(rounds, seconds, number);
     } else if (strcmp(argv[1], "slow") == 0) {
         slow(rounds, seconds);
     } else {
-        fprintf(stderr, "log_bench: %s is none of flight, alone, groups, slow\n", argv[1]);
+        fprintf(stderr, "log_bench: %s is none of flight, alone, groups, catchup, idle, slow\n",
+                argv[1]);
         return 2;
     }
     return 0;

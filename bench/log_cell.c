@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tenure/group.h>
@@ -133,7 +134,7 @@ static void run(struct cell *base, uint32_t index, bool first)
         }
         report(member, page, index);
         atomic_store(&page->cpu_ns[index], (uint64_t)(cell_cpu_seconds() * 1e9) - cpu_base);
-        cell_sleep_ms(20);
+        cell_sleep_ms(atomic_load(&page->report_ms));
     }
 }
 
@@ -148,6 +149,7 @@ void log_cell_start(struct log_cell *cell, uint32_t groups)
         perror("bench: page");
         exit(1);
     }
+    atomic_store(&cell->page->report_ms, 20);
     cell_of = cell;
     cell_make(&cell->cell, &table, run);
     for (uint32_t i = 0; i < CELL_MEMBERS; i++) {
@@ -161,6 +163,16 @@ void log_cell_start(struct log_cell *cell, uint32_t groups)
         }
         cell_sleep_ms(10);
     }
+}
+
+uint64_t log_cell_cpu_ns(const struct log_cell *cell, uint32_t member)
+{
+    clockid_t clock;
+    struct timespec used = {0};
+    if (clock_getcpuclockid(cell->cell.pids[member], &clock) == 0) {
+        clock_gettime(clock, &used);
+    }
+    return (uint64_t)used.tv_sec * TN_SECOND + (uint64_t)used.tv_nsec;
 }
 
 /* Among its open files is one of the log; the kernel tells how it was opened. */
@@ -187,6 +199,14 @@ uint32_t log_cell_direct(const struct log_cell *cell)
     return 0;
 }
 
+static void watch(struct log_cell *cell)
+{
+    if (cell->watched_target != 0 && cell->watched_at == 0 &&
+        atomic_load(&cell->page->executed[cell->watched]) >= cell->watched_target) {
+        cell->watched_at = cell_now_ns();
+    }
+}
+
 /* How many proposals, warm-up included, there were to one of what rose from `before` to `after`. */
 static double share(double all, uint64_t before, uint64_t after)
 {
@@ -206,8 +226,10 @@ void log_cell_order(struct log_cell *cell, const struct log_order *order, struct
             log_cell_end(cell);
             exit(1);
         }
+        watch(cell);
         cell_sleep_ms(10);
     }
+    watch(cell);
     cell_sleep_ms(50); /* the members write down what they used */
     uint64_t cpu = 0;
     for (uint32_t i = 0; i < CELL_MEMBERS; i++) {

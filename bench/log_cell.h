@@ -21,7 +21,8 @@ struct log_page {
     struct log_order order;
     _Atomic uint32_t order_number; /* rising; the leader answers with the same */
     _Atomic uint32_t done_number;
-    _Atomic uint32_t leader; /* index + 1 of the member that leads group 0; 0: nobody */
+    _Atomic uint32_t leader;    /* index + 1 of the member that leads group 0; 0: nobody */
+    _Atomic uint32_t report_ms; /* how often members say how they are */
     _Atomic uint64_t slow_ns[CELL_MEMBERS];
     _Atomic uint64_t cpu_ns[CELL_MEMBERS];   /* of the last order, from its beginning to its end */
     _Atomic uint64_t executed[CELL_MEMBERS]; /* of group 0 */
@@ -34,6 +35,10 @@ struct log_cell {
     struct cell cell;
     struct log_page *page;
     uint32_t groups;
+    /* While an order is carried out: when `watched` has executed so much of group 0; 0: not yet. */
+    uint32_t watched;
+    uint64_t watched_target;
+    uint64_t watched_at;
 };
 
 /* Start three members with `groups` groups, wait until member 0 leads them all. */
@@ -49,6 +54,9 @@ struct log_result {
 /* Give an order, wait for its end. */
 void log_cell_order(struct log_cell *cell, const struct log_order *order,
                     struct log_result *result);
+
+/* What the member's process has used since it began. */
+uint64_t log_cell_cpu_ns(const struct log_cell *cell, uint32_t member);
 
 /* 1: member 0 writes its log directly, past the page cache. */
 uint32_t log_cell_direct(const struct log_cell *cell);

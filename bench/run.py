@@ -157,6 +157,108 @@ class Bench:
                  f"{count} seeds of 20,000 events each on two threads, "
                  f"{out['violations']} violations")
 
+    # -- The log -------------------------------------------------------------------------------
+
+    def log_rounds(self, what, *arguments, seconds="2", rounds=None, timeout=1200):
+        return lines_of([f"{self.bench}/log_bench", what, rounds or self.rounds,
+                         "1" if self.quick else seconds, *arguments], timeout)
+
+    @staticmethod
+    def synced(rounds):
+        return "direct writes" if rounds[0]["direct"] else "fdatasync"
+
+    def log_latency(self):
+        """One proposer, a proposal after the other."""
+        rounds = self.log_rounds("flight", "1", "100")
+        ratios = [r["median_us"] / r["floor_median_us"] for r in rounds]
+        self.add("log, one proposer of 100 B: median / the floor's", statistics.median(ratios),
+                 "ratio", "<= 1.10", statistics.median(ratios) <= 1.10,
+                 f"{spread(ratios)}, interleaved with the floor, {self.synced(rounds)}; median "
+                 f"{statistics.median(r['median_us'] for r in rounds):.0f} us")
+
+    def log_flight(self):
+        for in_flight in ("64", "256"):
+            rounds = self.log_rounds("flight", in_flight, "100")
+            ratios = [r["rate"] / r["floor_rate"] for r in rounds]
+            self.add(f"log, {in_flight} in flight of 100 B: rate / the floor's",
+                     statistics.median(ratios), "ratio", ">= 0.60",
+                     statistics.median(ratios) >= 0.60,
+                     f"{spread(ratios)}, interleaved with the floor, {self.synced(rounds)}; "
+                     f"{statistics.median(r['rate'] for r in rounds):.0f}/s, "
+                     f"{statistics.median(r['a_batch'] for r in rounds):.0f} a batch")
+
+    def log_rate(self):
+        rounds = self.log_rounds("flight", "1024", "100")
+        rates = [r["rate"] for r in rounds]
+        self.add("log, 1,024 in flight of 100 B", statistics.median(rates), "proposals/s",
+                 ">= 250000", statistics.median(rates) >= 250000,
+                 f"{spread(rates)}, {self.synced(rounds)}; the floor "
+                 f"{statistics.median(r['floor_rate'] for r in rounds):.0f}/s")
+
+    def log_cpu(self):
+        rounds = self.log_rounds("flight", "256", "256")
+        ratios = [r["cpu_us"] / r["floor_cpu_us"] for r in rounds]
+        self.add("log, CPU a proposal of 256 B at 256 in flight / the floor's",
+                 statistics.median(ratios), "ratio", "<= 1.5", statistics.median(ratios) <= 1.5,
+                 f"{spread(ratios)}, summed over three processes, the load included; "
+                 f"{statistics.median(r['cpu_us'] for r in rounds):.2f} us, "
+                 f"{self.synced(rounds)}")
+
+    def log_groups(self):
+        rounds = self.log_rounds("groups", "100")
+        ratios = [r["rate_many"] / r["rate_one"] for r in rounds]
+        self.add("log, 100 groups / one group: rate", statistics.median(ratios), "ratio",
+                 ">= 0.80", statistics.median(ratios) >= 0.80,
+                 f"256 in flight of 100 B in all, interleaved, {spread(ratios)}; "
+                 f"{statistics.median(r['rate_many'] for r in rounds):.0f}/s")
+
+    def log_slow(self):
+        rounds = self.log_rounds("slow")
+        for name, key in (("syncs slowed by 10 ms", "slow"), ("stopped", "stopped")):
+            rates = [r["rate_" + key] / r["rate"] for r in rounds]
+            medians = [r[f"median_{key}_us"] / r["median_us"] for r in rounds]
+            self.add(f"log, one replica {name}: rate", statistics.median(rates), "ratio",
+                     ">= 0.80", statistics.median(rates) >= 0.80,
+                     f"256 in flight of 100 B, interleaved, {spread(rates)}")
+            self.add(f"log, one replica {name}: median latency", statistics.median(medians),
+                     "ratio", "<= 1.20", statistics.median(medians) <= 1.20,
+                     f"likewise, {spread(medians)}")
+
+    def log_catch_up(self):
+        for value_bytes in ("1024", "100"):
+            rounds = self.log_rounds("catchup", value_bytes, seconds="2",
+                                     rounds="1" if self.quick else "3", timeout=1800)
+            rates = [r["rate"] / 1e6 for r in rounds]
+            least = min(100.0, statistics.median(r["disk_rate"] for r in rounds) / 2e6)
+            waits = [r["median_meanwhile_us"] / r["median_us"] for r in rounds]
+            judged = value_bytes == "1024"
+            self.add(f"log, catch-up of {value_bytes} B entries", statistics.median(rates), "MB/s",
+                     f">= {least:.0f}" if judged else "reported",
+                     not judged or statistics.median(rates) >= least,
+                     f"{rounds[0]['entries']} entries missed, {spread(rates)}, from the start of "
+                     "the member's process on; target: 100 MB/s or half the disk's rate")
+            self.add(f"log, median latency during catch-up of {value_bytes} B entries",
+                     statistics.median(waits), "ratio", "<= 2" if judged else "reported",
+                     not judged or statistics.median(waits) <= 2,
+                     f"16 in flight, {spread(waits)}")
+
+    def log_idle(self):
+        rounds = self.log_rounds("idle", "1000", seconds="5")
+        values = [max(r["core_percent"]) for r in rounds]
+        self.add("log, 1,000 idle groups", statistics.median(values), "% of a core", "< 5",
+                 statistics.median(values) < 5,
+                 f"the busiest of three members, which leads them all, {spread(values)}")
+
+    def log_simulator(self):
+        count = 20 if self.quick else 200
+        began = time.monotonic()
+        out = lines_of([f"{self.bin}/tenure-sim", "run", "--workload", "log", "--seed", "1", "--seeds",
+                        str(count), "--threads", "2", "--events", "20000", "--json"], 3000)[-1]
+        hour = count / (time.monotonic() - began) * 3600
+        self.add("simulator of the log", hour, "seeds an hour", ">= 10000", hour >= 10000,
+                 f"{count} seeds of 20,000 events each on two threads, "
+                 f"{out['violations']} violations")
+
     def log_recovery(self):
         """A start of a node's log against reading its files and summing them."""
         mebibytes, rounds = ("128", "3") if self.quick else ("1024", "9")
@@ -196,7 +298,9 @@ def main():
     print(conditions, flush=True)
     failed = 0
     for name in ("acquire", "memory", "renewal_core", "renewal_runtime", "idle", "failover",
-                 "explorer", "simulator", "log_recovery", "log_append"):
+                 "explorer", "simulator", "log_latency", "log_flight", "log_rate", "log_cpu",
+                 "log_groups", "log_slow", "log_catch_up", "log_idle", "log_simulator",
+                 "log_recovery", "log_append"):
         if not re.search(options.only, name):
             continue
         try:
