@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/simulate_log.h"
 #include "sim/simulation.h"
 
 #define STATUS_DONE 0
@@ -36,7 +37,9 @@
 struct arguments {
     struct tn__simulation_request request;
     uint64_t seeds;
+    const char *without; /* names of faults */
     uint32_t threads;
+    bool log; /* the workload is logs, not leases */
     bool trace;
     bool json;
     bool quiet;
@@ -344,8 +347,8 @@ static int run_campaign(const struct arguments *arguments)
 static void print_help(void)
 {
     printf("usage: tenure-sim run [--seed N] [options]\n"
-           "Run the real lease machine, frames and durable words in a simulated world full of "
-           "faults.\n"
+           "Run the real machines of leases, or of logs with their write-ahead log, in a simulated "
+           "world full of faults.\n"
            "  --seed N        the first seed; everything follows from it [1]\n"
            "  --seeds COUNT   how many seeds, one after the other [1]\n"
            "  --seconds S     simulated seconds of faults [as long as there are events]\n"
@@ -353,7 +356,7 @@ static void print_help(void)
            "  --nodes K       members, 1 to 15 [as the seed says]\n"
            "  --threads N     threads, each with seeds of its own [1]\n"
            "  --without LIST  faults to leave off, by name, separated by commas\n"
-           "  --workload NAME what is run: lease [lease]\n"
+           "  --workload NAME what is run: lease or log [lease]\n"
            "  --trace         print all that happens; one seed, one thread\n"
            "  --quiet         no table of faults\n"
            "  --json          the last line is one JSON object\n"
@@ -423,9 +426,11 @@ static bool take_value(struct arguments *arguments, int option, const char *text
         arguments->threads = (uint32_t)value;
         return true;
     case 'w':
-        return strcmp(text, "lease") == 0;
+        arguments->log = strcmp(text, "log") == 0;
+        return arguments->log || strcmp(text, "lease") == 0;
     default:
-        return parse_faults(text, &arguments->request.without);
+        arguments->without = text; /* what it may name depends on the workload */
+        return true;
     }
 }
 
@@ -444,6 +449,23 @@ static const struct option long_options[] = {
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
+
+static int run_log(const struct arguments *arguments)
+{
+    const struct tn__simulate_log log = {
+        .seed = arguments->request.seed,
+        .seeds = arguments->trace ? 1 : arguments->seeds,
+        .events_max = arguments->request.events_max,
+        .span_ns = arguments->request.span_ns,
+        .without = arguments->without,
+        .nodes = arguments->request.nodes,
+        .threads = arguments->trace ? 1 : arguments->threads,
+        .trace = arguments->trace,
+        .json = arguments->json,
+        .quiet = arguments->quiet,
+    };
+    return tn__simulate_log(&log);
+}
 
 int tn__simulate_run(int argc, char **argv)
 {
@@ -478,6 +500,14 @@ int tn__simulate_run(int argc, char **argv)
     }
     if (optind < argc) {
         fprintf(stderr, "tenure-sim run: unexpected argument '%s' (see --help)\n", argv[optind]);
+        return STATUS_USAGE;
+    }
+    if (arguments.log) {
+        return run_log(&arguments);
+    }
+    if (arguments.without != NULL && !parse_faults(arguments.without, &arguments.request.without)) {
+        fprintf(stderr, "tenure-sim run: --without: wrong value '%s' (see --help)\n",
+                arguments.without);
         return STATUS_USAGE;
     }
     if (arguments.trace) {

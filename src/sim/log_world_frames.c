@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/random.h"
 #include "sim/log_world_internal.h"
 
@@ -253,11 +254,14 @@ static void take_message(struct tn__log_process *process, struct tn_log_message 
     for (uint32_t i = 0; i < message->entries_count; i++) {
         if (entries[i].value.kind == TN_LOG_VALUE_PAYLOAD) {
             uint8_t *bytes = (uint8_t *)(uintptr_t)world->decoded_payloads[i];
-            if (tn__log_world_unsafe(world, TN_LOG_UNSAFE_WRONG_VALUE) &&
-                tn__random_below(&world->random, 200) == 0) {
-                bytes[entries[i].value.bytes - 1] ^= 1;
-            }
-            entries[i].value.handle = tn__log_payload_add(process, bytes, entries[i].value.bytes);
+            bool wrong = tn__log_world_unsafe(world, TN_LOG_UNSAFE_WRONG_VALUE) &&
+                         tn__random_below(&world->random, 200) == 0;
+            uint32_t count = entries[i].value.bytes;
+            bytes[count - 1] ^= wrong ? 1 : 0;
+            entries[i].value.handle = tn__log_payload_add(process, bytes, count);
+            entries[i].value.digest =
+                wrong ? tn__crc32c(0, bytes, count) : entries[i].value.digest;
+            bytes[count - 1] ^= wrong ? 1 : 0;
         }
     }
     message->from = (uint8_t)from;

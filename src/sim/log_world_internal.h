@@ -66,6 +66,8 @@ struct tn__log_batch {
     struct tn_log_record *records;
     uint32_t records_count;
     uint32_t records_room;
+    uint32_t added; /* records given to the store: all, but for a canary */
+    uint32_t reserved;
     struct tn__log_entries entries; /* those of the records, by entries_first */
 };
 

@@ -154,14 +154,13 @@ static void restore_all(struct tn__log_world_group *group, struct found *found)
     }
 }
 
-/* What the store says of the group as a whole. V4: of a log in which it stands no more, the promise
- * is lost too. */
+/* What the store says of the group as a whole. */
 static void take_found(struct tn__log_process *process, uint32_t group, struct found *found)
 {
     struct tn_log_recovered told;
     bool is_known = tn__wal_found(process->wal, group, &told);
     tn_assert(!is_known || tn_log_ballot_equal(told.promise, found->state.promise));
-    found->state.damaged = told.damaged != 0 && !is_known ? 2 : told.damaged;
+    found->state.damaged = told.damaged;
     found->state.damaged_upto = told.damaged_upto;
 }
 
@@ -286,6 +285,7 @@ static void clear_batch(struct tn__log_batch *batch)
         tn__wal_batch_clear(batch->wal);
     }
     batch->records_count = 0;
+    batch->added = 0;
     tn__log_entries_clear(&batch->entries);
 }
 
@@ -358,6 +358,7 @@ void tn__log_store_append(struct tn__log_process *process, const struct tn_log_r
           record->kind == TN_LOG_RECORD_PROMISE)) {
         int error = tn__wal_batch_add(batch->wal, record, entries, tn__log_payload_bytes, process);
         tn_assert(error == TN_OK);
+        batch->added++;
     }
     struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_APPEND,
                                   .group = record->group,
@@ -479,14 +480,20 @@ static void use_idle_moment(struct tn__log_process *process)
     }
 }
 
+/* Written, and entered into the index. */
 static int write_batch(struct tn__log_process *process)
 {
     struct tn__log_world *world = process->world;
-    if (tn__log_world_unsafe(world, TN_LOG_UNSAFE_LOST_WRITE) &&
-        tn__random_below(&world->random, 30) == 0) {
+    if (process->writing.added == 0 || (tn__log_world_unsafe(world, TN_LOG_UNSAFE_LOST_WRITE) &&
+                                        tn__random_below(&world->random, 30) == 0)) {
         return TN_OK;
     }
-    return tn__wal_write(process->wal, process->writing.wal);
+    int error = tn__wal_write(process->wal, process->writing.wal);
+    if (error == TN_OK) {
+        error = tn__wal_index(process->wal, process->writing.wal);
+        tn_assert(error == TN_OK);
+    }
+    return error;
 }
 
 void tn__log_store_finish_write(struct tn__log_process *process)
@@ -509,8 +516,6 @@ void tn__log_store_finish_write(struct tn__log_process *process)
     }
     tn__log_turn_begin(process);
     if (error == TN_OK) {
-        error = tn__wal_index(process->wal, process->writing.wal);
-        tn_assert(error == TN_OK);
         tell_full(process, false);
         process->is_writing = false;
         if (!process->is_reported) {

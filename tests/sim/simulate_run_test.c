@@ -68,7 +68,8 @@ static void Wrong_arguments_end_with_2_and_name_themselves(void **state)
 {
     (void)state;
     static const char *const wrong[] = {"--nodes 16",      "--nodes 0",   "--seeds 0",
-                                        "--seed x",        "--threads 0", "--workload log",
+                                        "--seed x",        "--threads 0", "--workload logs",
+                                        "--workload log --without BUGS", "--workload log --nodes 9",
                                         "--without BUGS",  "--events -1", "--seconds 0",
                                         "--no-such-thing", "more"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
