@@ -418,6 +418,45 @@ static void N1_in_a_free_group_a_leader_unheard_of_is_replaced(void **state)
     cell_free(cell);
 }
 
+static void N1_in_a_free_group_a_member_without_a_vote_has_a_voter_lead(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {
+        .mode = TN_LOG_MODE_FREE, .window_slots = 16, .voters = 3, .learners = 4};
+    struct log_cell *cell = cell_new(3, &base);
+    cell_propose(cell, 2, 2);
+    cell_run(cell, cell->now + TN_SECOND);
+    assert_int_equal(cell->committed, 2);
+    assert_int_equal(cell_counters(cell, 2).prepares, 0);
+    assert_int_equal(cell->nodes[2].proposals[1].fate, CELL_ASSIGNED);
+    uint64_t number = cell_read(cell, 2);
+    cell_run(cell, cell->now + TN_SECOND);
+    assert_int_equal(cell->nodes[2].reads[number].done, 1);
+    cell_free(cell);
+}
+
+static void G2_a_leader_that_is_voted_out_tells_what_it_committed_and_steps_down(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {.window_slots = 8};
+    struct log_cell *cell = cell_new(3, &base);
+    cell_tenure(cell, 0, 1, FAR);
+    cell_run(cell, cell->now + 10 * MS);
+    struct tn_log_value change = {.voters = 2U | 4U, .learners = 1, .version = 2};
+    cell_propose_configuration(cell, 0, &change);
+    cell_run(cell, cell->now + 10 * MS);
+    cell_propose(cell, 0, 7); /* the last slots of the old one */
+    cell_deliver_all(cell);
+    assert_int_equal(log_cell_status(cell, 0).state, TN_LOG_STATE_FOLLOWER);
+    assert_int_equal(cell->nodes[1].committed, 8); /* no time has passed */
+    assert_int_equal(cell->nodes[2].committed, 8);
+    cell_tenure(cell, 1, 2, FAR);
+    cell_propose(cell, 1, 4);
+    cell_run(cell, cell->now + 5 * TN_SECOND);
+    assert_true(cell_agrees(cell, 12));
+    cell_free(cell);
+}
+
 static void keyspace_flaw_4_duels_end_by_random_back_off(void **state)
 { /* It began again at once after a refusal, so all proposers moved in step for ever. */
     (void)state;
@@ -488,6 +527,9 @@ static void V3_a_failed_write_stops_the_machine(void **state)
     assert_int_equal(cell->nodes[0].proposals[number].reason, TN_LOG_REASON_STOPPED);
     cell_read(cell, 0);
     assert_int_equal(cell_count(cell, 0, TN_LOG_NOTICE_READ_FAILED), 1);
+    for (uint32_t i = 0; i < cell->nodes[0].writes_count; i++) {
+        free(cell->nodes[0].writes[i].entries);
+    }
     cell->nodes[0].writes_count = 0; /* they never end */
     cell_drop_all(cell);
     cell->slow_disks = false;
@@ -582,6 +624,8 @@ int main(void)
         cmocka_unit_test(C4_a_learner_commits_and_has_no_vote),
         cmocka_unit_test(N1_in_a_free_group_whoever_needs_to_propose_leads),
         cmocka_unit_test(N1_in_a_free_group_a_leader_unheard_of_is_replaced),
+        cmocka_unit_test(N1_in_a_free_group_a_member_without_a_vote_has_a_voter_lead),
+        cmocka_unit_test(G2_a_leader_that_is_voted_out_tells_what_it_committed_and_steps_down),
         cmocka_unit_test(keyspace_flaw_4_duels_end_by_random_back_off),
         cmocka_unit_test(ceph_flaw_13_a_member_alone_recovers_what_it_had_accepted),
         cmocka_unit_test(N3_the_own_vote_counts_after_the_own_sync),
