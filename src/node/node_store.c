@@ -100,6 +100,9 @@ static void write_batch(struct tn__store *store, struct tn__wal_batch *batch)
             store->finished = true;
             store->error = error;
             leave_op(store);
+            pthread_mutex_unlock(&store->mutex);
+            (void)tn__wal_ahead(store->wal); /* an error comes again with the next write */
+            pthread_mutex_lock(&store->mutex);
             return;
         }
         store->waits = true;
@@ -362,6 +365,7 @@ static struct tn__wal_options options_of(struct tn__store *store, const struct t
         .files = words->files,
         .directory = words->directory,
         .segment_bytes = config->log_segment_bytes,
+        .apart = 1,
         .value_bytes_max = TN_VALUE_BYTES_MAX,
         .segment_known = words->log_segment,
         .allocate = tn__memory_resize,

@@ -10,7 +10,7 @@
 struct tn__file_probe {
     bool can_direct; /* writes with TN_FILE_DIRECT work, with addresses of this alignment: */
     uint32_t alignment_bytes; /* 512 or 4096 */
-    bool choose_direct;       /* and are not slower than the page cache and fdatasync */
+    bool choose_direct;       /* and are hardly slower than the page cache and fdatasync */
     tn_time direct_ns;        /* median of a few writes of 4096 bytes that are durable on return */
     tn_time data_sync_ns;     /* the same by write and fdatasync */
 };

@@ -232,8 +232,17 @@ int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch)
         return fail(wal, error);
     }
     tn__wal_remove_old(wal, 4);
+    wal->last_bytes = bytes;
+    return wal->options.apart ? TN_OK : tn__wal_ahead(wal);
+}
+
+int tn__wal_ahead(struct tn__wal *wal)
+{
+    if (wal->failed != TN_OK || wal->last_bytes == 0) {
+        return wal->failed;
+    }
     bool more;
-    error = prepare(wal, 3, zeros_beside(wal, bytes), &more);
+    int error = prepare(wal, 3, zeros_beside(wal, wal->last_bytes), &more);
     return error == TN_ERROR_DISK_FULL ? TN_OK : error;
 }
 

@@ -31,6 +31,7 @@ struct tn__wal_options {
     uint64_t segment_bytes; /* [64 MiB]; the simulator takes 64 KiB */
     uint32_t block_bytes;   /* 512 or 4096: alignment of writes, buffers and lengths. [4096] */
     uint32_t direct;        /* files are opened with TN_FILE_DIRECT, writes are synchronous */
+    uint32_t apart;         /* 1: tn__wal_write() leaves the next segment to tn__wal_ahead() */
     uint64_t value_bytes_max;
     /* W3: a segment with this number or a higher one has existed, by what is remembered elsewhere
      * (tn__words); if none is there now the log is damaged. 0: there may be no log. */
@@ -113,6 +114,11 @@ int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch);
  * when the segment is three quarters full, so that an idle moment never comes too late. Errors: as
  * tn__wal_write(). */
 int tn__wal_prepare(struct tn__wal *wal, bool *more);
+
+/* The same when batches follow each other: as much as the last one calls for, so that the next
+ * segment is ready when it is needed. For the writer after each tn__wal_write(), with
+ * options.apart: who waits for the batch can be told before. Errors: as tn__wal_write(). */
+int tn__wal_ahead(struct tn__wal *wal);
 
 /* Vouch for the last batch, so that damage of it is told from a torn write: an empty batch, unless
  * there is one already. When nothing was written for a while, and before a clean end. Errors: as
