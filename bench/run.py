@@ -252,8 +252,9 @@ class Bench:
     def log_simulator(self):
         count = 20 if self.quick else 200
         began = time.monotonic()
-        out = lines_of([f"{self.bin}/tenure-sim", "run", "--workload", "log", "--seed", "1", "--seeds",
-                        str(count), "--threads", "2", "--events", "20000", "--json"], 3000)[-1]
+        out = lines_of([f"{self.bin}/tenure-sim", "run", "--workload", "log", "--seed", "1",
+                        "--seeds", str(count), "--threads", "2", "--events", "20000", "--json"],
+                       3000)[-1]
         hour = count / (time.monotonic() - began) * 3600
         self.add("simulator of the log", hour, "seeds an hour", ">= 10000", hour >= 10000,
                  f"{count} seeds of 20,000 events each on two threads, "

@@ -32,13 +32,13 @@ import tap  # noqa: E402
 
 MEMBERS = 3
 RECOVERY_SECONDS = 20.0
-DISK_BYTES = 96 << 20
 EXT4_SHUTDOWN = 0x8004587d  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = (2).to_bytes(4, sys.byteorder)
 
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="log-"))
 SEED = int(os.environ.get("SEED") or int.from_bytes(os.urandom(3), "little"))
 ROUNDS = int(os.environ.get("ROUNDS") or 0)
+DISK_BYTES = (192 + 8 * ROUNDS) << 20
 choose = random.Random(SEED)
 suite = tap.Suite()
 

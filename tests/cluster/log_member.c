@@ -33,6 +33,7 @@ struct operation {
     uint64_t expected;
     uint32_t kind; /* enum tn__linear_kind */
     uint32_t key;
+    uint8_t rest[2000]; /* so that the log fills its segments */
 };
 
 static struct {
