@@ -205,6 +205,7 @@ void tn__log_on_promise(struct tn__log_turn *turn, const struct tn_log_message *
         if (preparing && log->proposer.phase == TN__LOG_LEADING) {
             lead(turn);
         }
+        log->recovery_end = tn__log_larger(log->recovery_end, log->proposer.reported);
         break;
     case TN__LOG_PAGE_AHEAD: /* V1: what it ignores is fetched first (log_catch_up.c) */
         break;
@@ -266,13 +267,18 @@ void tn__log_advanced(struct tn__log_turn *turn)
     tn_assert(log->proposer.phase != TN__LOG_IDLE);
 }
 
-void tn__log_prepare_more(struct tn__log_turn *turn)
+/* N2: a configuration is known, in force or to come, whose majority has not promised yet. */
+static bool lacks_promises(const struct tn_log *log)
 {
-    tn_assert(turn->log->proposer.phase == TN__LOG_LEADING);
-    tn_assert(unpromised(turn->log) != 0);
-    if (turn->log->prepare_at == TN_TIME_NEVER) {
-        prepare_all(turn);
+    const struct tn__log_configuration *end = &log->configurations.list[log->configurations.count];
+    tn_assert(log->proposer.phase == TN__LOG_LEADING);
+    for (const struct tn__log_configuration *one = tn__log_now(log); one < end; one++) {
+        if (!tn__log_configuration_quorum(one, log->proposer.promised)) {
+            return true;
+        }
     }
+    tn_assert(log->proposer.promised != 0);
+    return false;
 }
 
 /* ---- Tenure ---------------------------------------------------------------------------------- */
@@ -403,10 +409,12 @@ void tn__log_role_due(struct tn__log_turn *turn)
     if (begin_time(log, turn->now) <= turn->now) {
         begin(turn);
     }
-    if (log->proposer.phase == TN__LOG_LEADING && log->prepare_at != TN_TIME_NEVER &&
-        tn__log_proposer_next(&log->proposer, tn__log_proposals(log), &log->configurations,
-                              tn__log_committed(log)) != TN__LOG_NEXT_PREPARE) {
-        log->prepare_at = TN_TIME_NEVER;
+    if (log->proposer.phase == TN__LOG_LEADING) {
+        if (!lacks_promises(log)) {
+            log->prepare_at = TN_TIME_NEVER;
+        } else if (log->prepare_at == TN_TIME_NEVER) {
+            log->prepare_at = turn->now; /* at once, so that its first slot need not wait */
+        }
     }
     if (log->prepare_at <= turn->now) {
         tn_assert(log->proposer.phase != TN__LOG_IDLE);

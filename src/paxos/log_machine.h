@@ -362,7 +362,6 @@ void tn__log_advanced(struct tn__log_turn *turn);
 /* Is this node about to lead, or leading, so that others' proposals may wait here? */
 bool tn__log_takes_guests(const struct tn_log *log, tn_time now);
 bool tn__log_may_propose(const struct tn_log *log, tn_time now);
-void tn__log_prepare_more(struct tn__log_turn *turn);
 tn_time tn__log_leader_deadline(const struct tn_log *log);
 
 /* ---- log_followers.c ------------------------------------------------------------------------- */

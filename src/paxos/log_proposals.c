@@ -388,8 +388,5 @@ void tn__log_pump(struct tn__log_turn *turn)
     if (turn->effects->entries_count > first) {
         send_pumped(turn, first, start);
     }
-    if (next_of(log) == TN__LOG_NEXT_PREPARE) {
-        tn__log_prepare_more(turn); /* N2 */
-    }
     tn_assert(log->proposer.next >= start);
 }

@@ -68,7 +68,7 @@ static tn_time age_of(const struct tn_log *log, tn_time now)
     tn_time since = log->fresh_at;
     if (tn__log_leads(log)) {
         if (tn__log_is_leased(log) && log->tenure_end > now &&
-            tn__log_committed(log) >= log->recovery_end) {
+            tn__log_proposer_ready(&log->proposer, &log->configurations, tn__log_committed(log))) {
             return 0; /* nobody else commits */
         }
         since = tn__log_is_leased(log) ? since : heard_by_majority(log, now);

@@ -318,22 +318,40 @@ static void N2_the_members_of_a_new_configuration_promise_before_its_first_slot(
     cell_tenure(cell, 0, 1, FAR);
     cell_run(cell, cell->now + 10 * MS);
     struct tn_log_value change = {.voters = 1U | 8U | 16U, .version = 2};
+    cell->cut = 8U | 16U; /* slot 9 is governed by members that cannot be asked */
     cell_propose_configuration(cell, 0, &change);
     cell_run(cell, cell->now + 100 * MS);
     assert_int_equal(cell->committed, 1);
-    cell->cut = 8U | 16U; /* slot 9 is governed by members that cannot be asked */
+    assert_int_equal(log_cell_status(cell, 0).ready, 1); /* the next slot is still the old one's */
     cell_propose(cell, 0, 12);
     cell_run(cell, cell->now + 2 * TN_SECOND);
     assert_int_equal(cell->committed, 8);
+    assert_int_equal(log_cell_status(cell, 0).ready, 0); /* M4: another may lead there */
     cell->cut = 0;
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell->committed, 13);
+    assert_int_equal(log_cell_status(cell, 0).ready, 1);
     assert_int_equal(log_cell_status(cell, 0).configuration, 2);
     cell_crash(cell, 1); /* the old ones are not needed any more */
     cell_crash(cell, 2);
     cell_propose(cell, 0, 3);
     cell_run(cell, cell->now + 5 * TN_SECOND);
     assert_int_equal(cell->committed, 16);
+    cell_free(cell);
+}
+
+static void N2_who_comes_is_asked_before_its_first_slot_is_reached(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {.window_slots = 8, .voters = 7};
+    struct log_cell *cell = cell_new(5, &base);
+    cell_tenure(cell, 0, 1, FAR);
+    cell_run(cell, cell->now + 10 * MS);
+    struct tn_log_value change = {.voters = 1U | 8U | 16U, .version = 2};
+    cell_propose_configuration(cell, 0, &change);
+    cell_deliver_all(cell);
+    assert_int_equal(log_cell_status(cell, 3).promise.token, 1);
+    assert_int_equal(log_cell_status(cell, 0).proposed, 1);
     cell_free(cell);
 }
 
@@ -620,6 +638,7 @@ int main(void)
         cmocka_unit_test(V1_suggest_a_restart_takes_a_number_of_its_own),
         cmocka_unit_test(V1_two_processes_as_one_node_count_neither),
         cmocka_unit_test(N2_the_members_of_a_new_configuration_promise_before_its_first_slot),
+        cmocka_unit_test(N2_who_comes_is_asked_before_its_first_slot_is_reached),
         cmocka_unit_test(G2_a_configuration_is_known_after_a_restart),
         cmocka_unit_test(C4_a_learner_commits_and_has_no_vote),
         cmocka_unit_test(N1_in_a_free_group_whoever_needs_to_propose_leads),
