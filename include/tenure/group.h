@@ -87,8 +87,9 @@ typedef void (*tn_propose_callback)(void *data, const struct tn_proposal_result 
  * tn_proposal_cancel() and is the caller's until tn_proposal_free(). Errors: TN_ERROR_TOO_LARGE,
  * TN_ERROR_BUSY (N6), TN_ERROR_CLOSED, TN_ERROR_NOT_FOUND (no such machine), TN_ERROR_NO_MEMORY,
  * TN_ERROR_INVALID. In the result: TN_ERROR_BUSY, TN_ERROR_NO_QUORUM (no leader in time, never
- * proposed), TN_ERROR_CANCELLED, TN_ERROR_CLOSED, TN_ERROR_EVICTED: not chosen; TN_ERROR_UNKNOWN.
- */
+ * proposed), TN_ERROR_CANCELLED, TN_ERROR_CLOSED, TN_ERROR_EVICTED, TN_ERROR_DISK_FULL,
+ * TN_ERROR_IO, TN_ERROR_DAMAGED (this member's log: full, failed, or not what a majority has),
+ * TN_ERROR_NO_MEMORY: not chosen; TN_ERROR_UNKNOWN. */
 TN_EXPORT int tn_group_propose(struct tn_group *group, const void *bytes, size_t count,
                                const struct tn_propose_options *options, tn_propose_callback done,
                                void *data, struct tn_proposal **proposal);

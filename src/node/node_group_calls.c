@@ -80,6 +80,12 @@ void tn__call_end(struct tn_proposal *call, const struct tn_proposal_result *res
     tn__block_release(&call->block);
 }
 
+/* Why a call was not proposed by its deadline. */
+static int overdue(const struct tn_group *group)
+{
+    return group->groups->store.full ? TN_ERROR_DISK_FULL : TN_ERROR_NO_QUORUM;
+}
+
 /* It has been taken, and is in no list: tell it after the step. */
 static void end_later(struct tn_proposal *call, int error)
 {
@@ -278,8 +284,8 @@ static int refusal(const struct tn_group *group, enum tn_log_reason reason)
         return TN_ERROR_CANCELLED;
     case TN_LOG_REASON_DISK_FAILED:
         return TN_ERROR_IO;
-    case TN_LOG_REASON_DISK_FULL:
-        return TN_ERROR_DISK_FULL;
+    case TN_LOG_REASON_DISK_FULL: /* whoever leads without space lets go, if there are others */
+        return group->node->config.members_count == 1 ? TN_ERROR_DISK_FULL : 0;
     case TN_LOG_REASON_DIVERGED:
         return TN_ERROR_DAMAGED;
     case TN_LOG_REASON_STOPPED:
@@ -417,7 +423,7 @@ static void end_due(const struct tn__call_list *list, tn_time now, tn_time *soon
         struct tn_proposal *next = call->list_next;
         if (call->deadline <= now) {
             list_remove(call);
-            end_later(call, TN_ERROR_NO_QUORUM);
+            end_later(call, overdue(call->group));
         } else if (call->deadline < *soonest) {
             *soonest = call->deadline;
         }
@@ -433,7 +439,7 @@ static void end_overdue(struct tn_group *group, tn_time now)
     end_due(&group->parked, now, &soonest);
     uint32_t count = collect(group, now, 0, numbers, &soonest);
     for (uint32_t i = 0; i < count; i++) {
-        end_given(group, numbers[i], TN_ERROR_NO_QUORUM);
+        end_given(group, numbers[i], overdue(group));
     }
     /* More may be due: look again at once; those being executed are looked at a little later. */
     group->calls_deadline = count == 0 ? soonest : now + TN_MILLISECOND;

@@ -69,7 +69,9 @@ void tn__group_lease_follow(struct tn_group *group)
     group->follow = false;
     struct tn_log_status status;
     tn_log_status(group->log, tn__clock_now(), &status);
-    bool fit = status.state != TN_LOG_STATE_STOPPED && status.state != TN_LOG_STATE_DAMAGED;
+    bool others = group->node->config.members_count > 1;
+    bool fit = status.state != TN_LOG_STATE_STOPPED && status.state != TN_LOG_STATE_DAMAGED &&
+               !(others && group->groups->store.full); /* W4: they may have space */
     if (fit == group->wants_lease) {
         return;
     }

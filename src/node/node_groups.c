@@ -285,6 +285,8 @@ void tn__groups_full(struct tn__groups *groups, bool full)
         struct tn_log_event event = {.kind = TN_LOG_EVENT_STORE_FULL, .number = full ? 1 : 0};
         if (group->here) {
             tn__groups_step(groups, group, &event);
+            group->follow = true;
+            tn__groups_mark_dirty(group);
         }
     }
 }

@@ -408,10 +408,11 @@ static void W4_a_full_disk_stops_one_member_until_there_is_space(void **state)
 {
     (void)state;
     group_cell_make(&cell, 3, TN_LOG_MODE_LEASED);
+    start_faulty(2); /* it leads, or does not: the others have space */
     group_cell_start(&cell, 0);
     group_cell_start(&cell, 1);
-    start_faulty(2);
     uint64_t sum = group_cell_add(&cell, 0, 'd', 1);
+    print_message("# member %u leads\n", find_leader());
     /* The space ends when the next segment is to be made: so write more than one. */
     static char block[64 << 10];
     memset(block, 'x', sizeof(block));
