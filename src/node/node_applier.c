@@ -177,6 +177,7 @@ void tn__apply_read(struct tn_group *group, struct tn__read *read)
     pthread_mutex_lock(&group->applier->mutex);
     read->next = group->apply.reads;
     group->apply.reads = read;
+    group->apply.reads_came = true;
     make_ready(group);
     pthread_mutex_unlock(&group->applier->mutex);
 }
@@ -332,6 +333,7 @@ static struct work look(struct tn_group *group)
     struct tn__apply *apply = &group->apply;
     struct work work = {.told = apply->told, .reads = apply->reads};
     apply->reads = NULL;
+    apply->reads_came = false;
     work.now = apply->wake_at == 0 || apply->wake_at <= tn__clock_now();
     if (!work.now) {
         return work;
@@ -397,7 +399,7 @@ static void run_group(struct tn__applier *applier, struct tn_group *group)
     }
     if (group->apply.stopped) {
         pthread_cond_broadcast(&applier->calm);
-    } else if (has_more(group)) {
+    } else if (has_more(group) || group->apply.reads_came) {
         make_ready(group);
     }
 }

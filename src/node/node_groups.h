@@ -141,6 +141,7 @@ struct tn__apply {
     bool awaits_store;      /* for what it needs next: it is not indexed yet */
     tn_time wake_at;        /* a retry was asked for, or the store is awaited; 0: no */
     struct tn__read *reads; /* may be answered when their slot is executed */
+    bool reads_came;        /* some of them were not looked at yet */
 
     struct tn__log_applier *machines; /* the thread's alone, from here on */
     struct tn_log_entry *taken;
