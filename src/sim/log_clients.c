@@ -94,12 +94,11 @@ static uint32_t pick_member(struct tn__log_clients *clients)
 
 static struct tn__log_command draw_command(struct tn__log_clients *clients)
 {
-    struct tn__log_command command = {
-        .argument = ++clients->argument,
-        .kind = (uint8_t)(TN_LOG_COMMAND_PUT + below(clients, 3)),
-        .key = (uint8_t)below(clients, clients->options.keys),
-        .padding = (uint16_t)below(clients, clients->options.padding_max + 1),
-    };
+    /* One draw a statement: their order must not be the compiler's. */
+    struct tn__log_command command = {.argument = ++clients->argument};
+    command.kind = (uint8_t)(TN_LOG_COMMAND_PUT + below(clients, 3));
+    command.key = (uint8_t)below(clients, clients->options.keys);
+    command.padding = (uint16_t)below(clients, clients->options.padding_max + 1);
     if (command.kind == TN_LOG_COMMAND_SWAP) {
         /* What was there lately, so that about half of them find it. */
         uint64_t back = below(clients, 8);

@@ -50,7 +50,7 @@ static bool extent_of(const struct tn__sim_disk *disk, struct extent *extent)
             bytes--;
         }
         extent->oldest = extent->oldest == 0 ? s : extent->oldest;
-        if (bytes > 4096) {
+        if (bytes > BLOCK) {
             extent->newest = s;
             extent->end = bytes;
         }
@@ -197,13 +197,18 @@ static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32
         }
         break;
     }
-    default: /* FILE_LOST: missing, or empty */
+    default: { /* FILE_LOST: missing, or empty; the newest would take the last batches with it */
+        struct extent extent;
+        if (!extent_of(disk, &extent) || segment == extent.newest) {
+            return false;
+        }
         if (tn__log_faults_below(faults, 2) == 0) {
             tn__sim_disk_remove(disk, name);
         } else {
             tn__sim_disk_put(disk, name, block, 0);
         }
         return true;
+    }
     }
     put_block(disk, segment, offset, block);
     return true;

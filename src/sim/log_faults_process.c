@@ -237,12 +237,12 @@ void tn__log_faults_process_begin(struct tn__log_faults *faults, enum tn__log_fa
         return;
     }
     switch (fault) {
-    case TN_LOG_FAULT_CRASH_AT_EFFECT:
-        tn__log_world_crash_in(faults->world, process,
-                               1 + (uint32_t)tn__log_faults_below(faults, 12),
-                               tn__log_faults_crash_kind(faults));
+    case TN_LOG_FAULT_CRASH_AT_EFFECT: {
+        uint32_t effects = 1 + (uint32_t)tn__log_faults_below(faults, 12);
+        tn__log_world_crash_in(faults->world, process, effects, tn__log_faults_crash_kind(faults));
         tn__log_faults_count(faults, fault);
         break;
+    }
     case TN_LOG_FAULT_CRASH_IN_WRITE:
         crash(faults, process, 1 + tn__log_faults_below(faults, 8));
         tn__log_faults_count(faults, fault);

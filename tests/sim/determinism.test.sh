@@ -13,17 +13,19 @@ int main(int argc, char **argv)
     return tn__simulate_run(argc, argv);
 }
 MAIN
-sources="$work/main.c src/cmd/simulate_run.c"
+sources="$work/main.c src/cmd/simulate_run.c src/cmd/simulate_log.c src/check/linear.c \
+    src/check/linear_search.c"
 for file in src/sim/*.c src/paxos/*.c src/wire/*.c src/store/*.c src/base/*.c src/os/assert.c; do
     case "$file" in
-    src/sim/scenario*) ;; # plays scripts, not seeds
+    src/sim/scenario* | src/sim/log_scenario*) ;; # plays scripts, not seeds
     *) sources="$sources $file" ;;
     esac
 done
 hash_of() {
     # shellcheck disable=SC2086
     "$1" -std=c17 "$2" -D_GNU_SOURCE -Iinclude -Isrc $sources -pthread -o "$work/sim" || return 1
-    "$work/sim" --seed 700 --seeds 20 --quiet | sed -n 's/^hash //p'
+    "$work/sim" --seed 700 --seeds 20 --quiet | sed -n 's/^hash //p' | tr -d '\n'
+    "$work/sim" --workload log --seed 700 --seeds 10 --events 4000 --quiet | sed -n 's/^hash / /p'
 }
 echo "1..2"
 first=$(hash_of gcc -O2)
