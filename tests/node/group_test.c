@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "os/clock.h"
 #include "support/group_cell.h"
@@ -332,6 +333,35 @@ static void a_stale_read_tells_slot_and_age(void **state)
     group_cell_end(&cell);
 }
 
+static void on_read(void *data, const struct tn_read_result *result)
+{
+    assert_int_equal(result->error, TN_OK);
+    atomic_store((_Atomic bool *)data, true);
+}
+
+static void a_read_that_comes_while_its_group_executes_is_answered_after_it(void **state)
+{
+    (void)state;
+    make(1, TN_LOG_MODE_LEASED);
+    (void)group_cell_add(&cell, 0, 'h', 1);
+    atomic_store(&cell.counters[0].held, true);
+    const struct tn_propose_options options = {.machine = GROUP_MACHINE};
+    assert_int_equal(tn_group_propose(cell.groups[0], "add h 1", 7, &options, NULL, NULL, NULL), 0);
+    tn_time since = 0;
+    while (!atomic_load(&cell.counters[0].inside)) {
+        assert_true(cell_patience(&since));
+    }
+    _Atomic bool answered = false;
+    assert_int_equal(tn_group_read(cell.groups[0], TN_READ_STALE, 0, on_read, &answered), 0);
+    nanosleep(&(struct timespec){0, 50000000L}, NULL); /* the loop has given it to the applier */
+    atomic_store(&cell.counters[0].held, false);
+    since = 0;
+    while (!atomic_load(&answered)) {
+        assert_true(cell_patience(&since));
+    }
+    group_cell_end(&cell);
+}
+
 /* ---- Looking --------------------------------------------------------------------------------- */
 
 static void status_tells_leader_slots_and_states(void **state)
@@ -413,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_group_is_closed_and_opened_again_beside_others),
         cmocka_unit_test(a_quorum_read_sees_all_that_was_committed_before_it),
         cmocka_unit_test(a_stale_read_tells_slot_and_age),
+        cmocka_unit_test(a_read_that_comes_while_its_group_executes_is_answered_after_it),
         cmocka_unit_test(status_tells_leader_slots_and_states),
         cmocka_unit_test(several_groups_share_one_node_and_log),
         cmocka_unit_test(a_truncated_log_gives_up_its_beginning),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/crc32c.h"
 #include "support/slow_build.h"
@@ -26,6 +27,10 @@ static int execute(void *data, const struct tn_execution *execution)
         atomic_store(&counters->tempted, false);
         atomic_store(&counters->wait_result,
                      tn_group_propose_wait(counters->group, "add a 1", 7, NULL, NULL, 0, NULL));
+    }
+    while (atomic_load(&counters->held)) {
+        atomic_store(&counters->inside, true);
+        nanosleep(&(struct timespec){0, 1000000L}, NULL);
     }
     char text[64] = "";
     char key = 'a';

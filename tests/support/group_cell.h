@@ -22,6 +22,8 @@ struct counters {
     _Atomic uint64_t contexts; /* executions that saw a context */
     _Atomic int wait_result;   /* of a waiting call made inside execute(), if `tempted` */
     _Atomic bool tempted;
+    _Atomic bool held;   /* execute() waits while it is */
+    _Atomic bool inside; /* it does */
     struct tn_group *group;
 };
 
