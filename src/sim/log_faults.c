@@ -133,6 +133,14 @@ static void end_tenure(struct tn__log_faults *faults, uint32_t group)
     lease->ends = tn__log_world_now(faults->world);
 }
 
+/* A node whose log cannot lead gives its lease back (node_group_lease.c). While faults go on it may
+ * keep it: that is only bad luck. */
+static bool stands_back(struct tn__log_faults *faults, uint32_t owner)
+{
+    tn__log_faults_look_at_hurt(faults);
+    return faults->is_calm && (faults->hurt >> owner & 1U) != 0;
+}
+
 /* Renew, move on, or find a new owner: three times a tenure. */
 static void look_after_lease(struct tn__log_faults *faults, uint32_t group)
 {
@@ -147,6 +155,8 @@ static void look_after_lease(struct tn__log_faults *faults, uint32_t group)
         if (tn__log_faults_draw(faults, TN_LOG_FAULT_OVERLAP, 50000)) {
             tn__log_faults_count(faults, TN_LOG_FAULT_OVERLAP);
             choose_owner(faults, group);
+        } else if (answers && stands_back(faults, lease->owner)) {
+            end_tenure(faults, group);
         } else if (!faults->is_calm && answers && tn__log_faults_below(faults, 20) == 0) {
             end_tenure(faults, group);
         } else if (answers) {
