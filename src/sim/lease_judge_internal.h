@@ -102,7 +102,8 @@ struct tn__lease_judge {
     tn_member_set copied;                  /* members of which a copy ever ran */
     tn_member_set versions[VERSIONS_ROOM]; /* F3: the members of each; 0: it was never opened */
     uint64_t starts[TN_MEMBERS_MAX];       /* V4: the count in the last restart word of each node */
-    uint32_t newest[TN_MEMBERS_MAX];       /* F3: version that each node has ever been in */
+    /* F3: the newest version that each directory has ever been in; the copy's is its own. */
+    uint32_t newest[TN_WORLD_PROCESSES_MAX];
     struct judged_name names[TN_JUDGE_NAMES_MAX];
     struct tn__violation violations[TN_JUDGE_VIOLATIONS_MAX];
     struct person persons[TN_WORLD_PROCESSES_MAX];

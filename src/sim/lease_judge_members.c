@@ -32,8 +32,10 @@ void tn__judge_members_begin(struct tn__lease_judge *judge)
         judge->versions[i] = 0;
     }
     for (uint32_t i = 0; i < TN_MEMBERS_MAX; i++) {
-        judge->newest[i] = 0;
         judge->starts[i] = 0;
+    }
+    for (uint32_t i = 0; i < TN_WORLD_PROCESSES_MAX; i++) {
+        judge->newest[i] = 0;
     }
     judge->versions[judge->options->configuration % VERSIONS_ROOM] =
         set_of(judge->options->members, judge->options->members_count);
@@ -83,9 +85,8 @@ static void take_status(struct tn__lease_judge *judge, uint32_t process)
     for (uint32_t i = 0; i < status.members_count; i++) {
         person->places[i] = (uint8_t)(status.members[i] - 1);
     }
-    uint32_t *newest = &judge->newest[tn__world_member(judge->world, process)];
-    bool is_copy = process == tn__world_nodes(judge->world); /* of what the node once was */
-    if (person->version < *newest && !is_copy) {
+    uint32_t *newest = &judge->newest[process];
+    if (person->version < *newest) {
         tn__judge_object(judge, process, "F3", "an older version than it has been in",
                          (struct tn_ballot){0});
     }
@@ -100,6 +101,9 @@ void tn__judge_started(struct tn__lease_judge *judge, const struct tn__sight *si
     uint32_t member = tn__world_member(judge->world, sight->process);
     if (sight->process == tn__world_nodes(judge->world)) {
         judge->copied |= 1U << member;
+        /* Another directory each time, which shares nothing with the node's own from here on: a
+         * change whose write failed there may be what a start finds here, and the other way. */
+        judge->newest[sight->process] = 0;
     } else if (judge->options->diskless == 0) {
         if (sight->word >> 32 <= judge->starts[member]) {
             tn__judge_object(judge, sight->process, "V4",

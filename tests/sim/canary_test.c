@@ -528,6 +528,28 @@ static void F3_sees_a_node_go_back_to_an_older_version(void **state)
     script_end(&script);
 }
 
+static void F3_a_copy_that_has_joined_leaves_the_node_where_it_was(void **state)
+{
+    (void)state;
+    struct world_script script;
+    begin(&script);
+    uint32_t copy = tn__world_start_copy(script.world, 1);
+    assert_int_not_equal(copy, TN_WORLD_NONE);
+    const struct tn_request join = {
+        .kind = TN_REQUEST_JOIN, .configuration = 2, .members_count = 3, .members = {1, 2, 3}};
+    tn__world_request(script.world, copy, &join);
+    while (tn__world_is_writing(script.world, copy)) {
+        tn__world_finish_write(script.world, copy);
+    }
+    struct tn_lease_status status;
+    tn_lease_status(tn__world_lease(script.world, copy), 0, &status);
+    assert_int_equal(status.configuration, 2);
+    tn__world_crash(script.world, 1, TN_SIM_DISK_ANY, 0);
+    assert_int_equal(tn__world_start(script.world, 1, false), 0);
+    assert_int_equal(script_violations(&script, "F3"), 0);
+    script_end(&script);
+}
+
 static void F3_sees_two_lists_of_members_for_one_version(void **state)
 {
     (void)state;
@@ -609,6 +631,7 @@ int main(void)
         cmocka_unit_test(L12_sees_certificates_without_a_common_member),
         cmocka_unit_test(F3_sees_what_is_said_for_another_version_or_one_left),
         cmocka_unit_test(F3_sees_a_node_go_back_to_an_older_version),
+        cmocka_unit_test(F3_a_copy_that_has_joined_leaves_the_node_where_it_was),
         cmocka_unit_test(F3_sees_two_lists_of_members_for_one_version),
         cmocka_unit_test(V4_sees_a_directory_begun_anew_under_an_old_identity),
         cmocka_unit_test(F1_sees_what_is_said_above_the_ceiling),
