@@ -9,6 +9,7 @@
 #include "sim/lease_judge_internal.h"
 
 #define TIMERS_IN_A_ROW_MAX 5000U
+#define TIMERS_APART_NS (TN_MILLISECOND / 10)
 
 /* ---- Saying so ------------------------------------------------------------------------------ */
 
@@ -289,12 +290,27 @@ static void on_item(struct tn__lease_judge *judge, const struct tn__sight *sight
     }
 }
 
+/* Two timers that are no further apart than this came without time passing. A node that may not
+ * begin an attempt looks again after resend_ns, for each name that it wants: then somewhere in
+ * every resend_ns, on a clock as fast as rho allows, there is a gap of at least this. A machine
+ * that asks for what is due already comes back after a fraction of it. */
+static tn_time no_time(const struct tn__lease_judge *judge)
+{
+    tn_time shortest = TN_TIME_NEVER;
+    for (uint32_t i = 0; i < judge->options->tables_count; i++) {
+        tn_time resend = judge->options->tables[i].resend_ns;
+        shortest = resend < shortest ? resend : shortest;
+    }
+    tn_time gap = shortest / (judge->names_count + 1) / 2;
+    return gap < TIMERS_APART_NS ? gap : TIMERS_APART_NS;
+}
+
 static void on_event(struct tn__lease_judge *judge, const struct tn__sight *sight)
 {
     struct person *person = &judge->persons[sight->process];
     const struct tn_event *event = sight->event;
     person->written = event->kind == TN_EVENT_WRITTEN;
-    if (event->kind == TN_EVENT_TIMER && sight->real - person->timer_real <= TN_MILLISECOND / 10) {
+    if (event->kind == TN_EVENT_TIMER && sight->real - person->timer_real <= no_time(judge)) {
         if (++person->timers == TIMERS_IN_A_ROW_MAX) {
             tn__judge_object(judge, sight->process, "busy", "its timer fires again and again",
                              (struct tn_ballot){0});
