@@ -215,6 +215,18 @@ void tn__lease_on_accept(struct tn__lease_turn *turn, const struct tn_message *m
     sent->after = after; /* F1 */
 }
 
+/* Is an attempt in flight that this release makes hopeless? Those that have refused it spoke of a
+ * lease that is no more. And for the node that is named others may have refused it as well, with
+ * answers that are still on their way. */
+static bool is_crossed(struct tn__lease_turn *turn, const struct tn_message *message,
+                       const struct tn__lease_contender *contender)
+{
+    const struct tn__lease_proposer *proposer = &contender->proposer;
+    return contender->place == TN__CONTENDER_WORKING && proposer->phase == TN__LEASE_PREPARING &&
+           !tn__lease_proposer_holds(proposer, turn->now) &&
+           (proposer->closed != 0 || message->successor == tn__lease_self(turn->lease));
+}
+
 /* H1: who contends hears that the name is free, and the one named need not wait; the others stand
  * back for one back-off. */
 static void wake_contender(struct tn__lease_turn *turn, const struct tn_message *message,
@@ -223,7 +235,13 @@ static void wake_contender(struct tn__lease_turn *turn, const struct tn_message 
 {
     tn_assert(message->kind == TN_MESSAGE_RELEASE);
     tn_assert(turn->event->from != turn->lease->self);
-    if (contender->wanted == 0 || contender->place != TN__CONTENDER_WAITING) {
+    if (contender->wanted == 0) {
+        return;
+    }
+    if (is_crossed(turn, message, contender)) {
+        /* P5: its refusals would have it wait for the released lease to run out. */
+        tn__lease_proposer_abandon(&contender->proposer);
+    } else if (contender->place != TN__CONTENDER_WAITING) {
         return;
     }
     tn_time wake = turn->now;

@@ -518,6 +518,50 @@ static void H3_an_owner_yields_to_a_preferred_asker_once_an_interval(void **stat
     end(bench);
 }
 
+/* An attempt of this node; node 2, the owner, has `refused` it, and releases to `successor`. */
+static struct tn_ballot cross(struct bench *bench, bool refused, tn_node_id successor)
+{
+    struct tn_request acquire = {.kind = TN_REQUEST_ACQUIRE, .name_bytes = 1, .name = "x"};
+    step(bench, (struct tn_event){.kind = TN_EVENT_REQUEST, .request = &acquire});
+    struct tn_ballot mine = bench->effects.messages[0].ballot;
+    if (refused) {
+        deliver(bench, about(bench, TN_MESSAGE_CLOSED, mine, "x"), 2);
+    }
+    struct tn_message release = about(bench, TN_MESSAGE_RELEASE, ballot(3, 2), "x");
+    release.successor = successor;
+    deliver(bench, release, 2);
+    return mine;
+}
+
+static void H1_a_release_that_crosses_an_attempt_is_heard(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 8; i++) {
+        struct bench *bench = settled(8, TN_OBSERVE_ONLINE);
+        tn_node_id successor = i / 2;
+        struct tn_ballot mine = cross(bench, i % 2 == 1, successor);
+        tn_time wake = tn_lease_deadline(bench->lease);
+        if (successor == 1) { /* named: it need not wait, and not for what it has not heard yet */
+            assert_int_equal(wake, bench->now);
+        } else if (i % 2 == 1) { /* what refused it is no more; who is not named stands back */
+            tn_time back_off = bench->options.tables[0].back_off_ns;
+            tn_time least = successor == 0 ? 0 : back_off;
+            assert_in_range(wake, bench->now + least, bench->now + back_off);
+        } else { /* nothing is known against it: it goes on until it is time to repeat it */
+            assert_int_equal(wake, bench->now + bench->options.tables[0].resend_ns);
+            end(bench);
+            continue;
+        }
+        bench->now = wake;
+        step(bench, (struct tn_event){.kind = TN_EVENT_TIMER});
+        assert_int_equal(bench->effects.messages[0].kind, TN_MESSAGE_PREPARE);
+        assert_true(tn_ballot_compare(bench->effects.messages[0].ballot, mine) > 0);
+        deliver(bench, about(bench, TN_MESSAGE_CLOSED, mine, "x"), 3);
+        assert_counted(bench, late);
+        end(bench);
+    }
+}
+
 static void P5_the_wait_is_what_the_refusals_said_and_a_random_part(void **state)
 {
     (void)state;
@@ -644,6 +688,7 @@ int main(void)
         cmocka_unit_test(L1_hints_come_and_go_as_their_owner_says),
         cmocka_unit_test(L1_a_table_that_does_not_observe_keeps_no_hints),
         cmocka_unit_test(H3_an_owner_yields_to_a_preferred_asker_once_an_interval),
+        cmocka_unit_test(H1_a_release_that_crosses_an_attempt_is_heard),
         cmocka_unit_test(P5_the_wait_is_what_the_refusals_said_and_a_random_part),
         cmocka_unit_test(P5_a_refusal_and_silence_end_the_attempt_before_the_deadline),
         cmocka_unit_test(P3_repetitions_come_ever_more_seldom),
