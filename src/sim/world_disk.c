@@ -27,7 +27,7 @@ int tn__world_open_words(struct tn__world_process *process, bool bootstrap)
     for (uint32_t i = 0; i < sizeof(options.cluster_id); i++) {
         options.cluster_id[i] = world->cluster_id[i];
     }
-    /* A disk id from what was drawn already, so that a world without logs is the same without it. */
+    /* A disk id from what was drawn already, so that a world without logs stays the same. */
     uint64_t chain = (uint64_t)options.random << 32 | options.node;
     for (uint32_t i = 0; i < sizeof(options.disk_id); i++) {
         options.disk_id[i] = (uint8_t)(tn__random_next(&chain) | 1);

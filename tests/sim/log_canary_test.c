@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "sim/log_judge.h"
 #include "sim/log_simulation.h"
 
 /* ---- Broken worlds --------------------------------------------------------------------------- */

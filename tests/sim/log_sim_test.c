@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "sim/log_faults.h"
 #include "sim/log_simulation.h"
+#include "sim/log_swarm.h"
 
 #define SEEDS 60U
 #define SEED_FIRST 700000U
