@@ -538,7 +538,7 @@ static void H1_a_release_that_crosses_an_attempt_is_heard(void **state)
     (void)state;
     for (uint32_t i = 0; i < 8; i++) {
         struct bench *bench = settled(8, TN_OBSERVE_ONLINE);
-        tn_node_id successor = i / 2;
+        tn_node_id successor = (tn_node_id)(i / 2);
         struct tn_ballot mine = cross(bench, i % 2 == 1, successor);
         tn_time wake = tn_lease_deadline(bench->lease);
         if (successor == 1) { /* named: it need not wait, and not for what it has not heard yet */
