@@ -59,6 +59,20 @@ static void wait_for_renewal(struct tn__lease_turn *turn, uint32_t table,
                           began + place->options.renew_ns);
 }
 
+/* How wide the random part of the next wait is. Who finds a lease in the way, and finds one again
+ * when that must be over, waits for an owner, and may come soon when it is gone. But what abandoned
+ * attempts left behind is the trace of a duel (P2), and duels end by widening: an own trace widens,
+ * and the first lease of somebody else after a duel takes nothing back. */
+static void count_failure(struct tn__lease_contender *contender, bool of_another)
+{
+    if (of_another && contender->held != 0) {
+        contender->failures = 0;
+    } else if (!of_another && contender->failures < UINT8_MAX) {
+        contender->failures++;
+    }
+    contender->held = of_another ? 1 : 0;
+}
+
 /* An attempt has ended without the lease: say so, and wait before the next (P5). */
 static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
                            struct tn__lease_contender *contender, enum tn_reason reason,
@@ -70,14 +84,8 @@ static void attempt_failed(struct tn__lease_turn *turn, uint32_t table,
     bool holds = tn__lease_proposer_holds(&contender->proposer, turn->now);
     tn_time hint = contender->proposer.hint;
     lease->counters.abandons++;
-    /* What an abandoned attempt of this node's own left behind is no owner to wait for but the
-     * trace of a duel (P2), and duels end by widening. */
     bool trace = tn_ballot_node(in_the_way) == tn__lease_self(lease);
-    if (reason == TN_REASON_HELD && !trace) {
-        contender->failures = 0;
-    } else if (contender->failures < UINT8_MAX) {
-        contender->failures++;
-    }
+    count_failure(contender, reason == TN_REASON_HELD && !trace);
     if (!holds) { /* a renewal that fails changes nothing, so there is nothing to say yet */
         struct tn_notice *notice = tn__lease_notify(turn, table, contender->name, TN_NOTICE_FAILED);
         notice->reason = (uint8_t)reason;
@@ -181,6 +189,7 @@ static void activated(struct tn__lease_turn *turn, uint32_t table,
     tn_assert(tn_ballot_node(proposer->active) == tn__lease_self(lease));
 
     contender->failures = 0;
+    contender->held = 0;
     lease->counters.tenures += opened;
     lease->counters.renewals += !opened;
     struct tn_notice *notice =

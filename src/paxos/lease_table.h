@@ -75,7 +75,8 @@ struct tn__lease_contender {
     uint8_t failures; /* attempts failed in a row: widens the random wait */
     uint8_t ends;     /* 1: in endings */
     uint8_t resends;  /* of the phase in flight, at most TN__RESEND_LEVELS - 1: which work queue */
-    uint8_t reserved[6];
+    uint8_t held;     /* 1: the last attempt found somebody else's lease in the way */
+    uint8_t reserved[5];
 };
 
 struct tn__lease_table {
