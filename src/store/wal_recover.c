@@ -217,12 +217,42 @@ static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
     return tn__wal_next_begin(wal, number, need > usual ? need : usual);
 }
 
+/* Is a segment that recovery made as it was made? The gap before its first batch is meant. */
+static bool is_undamaged(const struct tn__wal_scan *scan,
+                         const struct tn__wal_scan_segment *segment)
+{
+    bool whole = segment->head_whole;
+    for (uint64_t i = 0; i < scan->gaps_count && whole; i++) {
+        const struct tn__wal_gap *gap = &scan->gaps[i];
+        whole = gap->segment != segment->number ||
+                (gap->offset <= segment->block_bytes && gap->bytes == 0);
+    }
+    return whole;
+}
+
+/* Batches below this number were copied by an earlier start. Without damage the copies have the
+ * numbers of what they replace, and the scan passes that over; with damage they have numbers of
+ * their own, and copying both would double the log at each start that ends early. */
+static uint64_t copied_below(const struct tn__wal_scan *scan)
+{
+    for (uint64_t i = scan->damaged ? scan->segments_count : 0; i > 0; i--) {
+        const struct tn__wal_scan_segment *segment = &scan->segments[i - 1];
+        if (segment->batch_first > 0 && is_undamaged(scan, segment)) {
+            return segment->batch_first;
+        }
+    }
+    return 0;
+}
+
 static int rewrite(struct tn__wal *wal, struct tn__wal_scan *scan, struct tn__wal_report *report)
 {
     struct tn__wal_batch *tail = NULL;
     int error = tn__wal_batch_new(wal, &tail);
+    uint64_t copied = copied_below(scan);
     for (uint64_t i = 0; i < scan->tail_count && error == TN_OK; i++) {
-        error = copy_batch(wal, scan, &scan->tail[i], tail);
+        if (scan->tail[i].sequence >= copied) {
+            error = copy_batch(wal, scan, &scan->tail[i], tail);
+        }
     }
     tn__wal_window_close(&scan->window);
     if (error == TN_OK) {

@@ -469,6 +469,8 @@ def make_run():
 
 
 def main():
+    # Whoever runs the tests in the background may have SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     helps_and_versions()
     wrong_usage()
     configuration()
