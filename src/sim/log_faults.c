@@ -102,15 +102,22 @@ static void tell_others(struct tn__log_faults *faults, uint32_t group)
     }
 }
 
+/* Who does not vote in a group does not want its lease, as in the node. */
+static bool is_fit(const struct tn__log_faults *faults, uint32_t process, uint32_t group)
+{
+    struct tn_log_status status;
+    tn_log_status(tn__log_world_log(faults->world, process, group),
+                  tn__log_world_local(faults->world, process), &status);
+    return status.state != TN_LOG_STATE_DAMAGED && status.state != TN_LOG_STATE_STOPPED;
+}
+
 static void choose_owner(struct tn__log_faults *faults, uint32_t group)
 {
     struct tn__log_lease *lease = &faults->leases[group];
     tn_member_set voters = tn__log_world_options(faults->world)->log.voters;
     uint32_t owner = tn__log_faults_someone(faults);
-    tn__log_faults_look_at_hurt(faults);
     if (owner == TN_LOG_WORLD_NONE || (voters >> owner & 1U) == 0 ||
-        tn__log_world_has_failed(faults->world, owner) ||
-        (faults->is_calm && (faults->hurt >> owner & 1U) != 0)) {
+        !is_fit(faults, owner, group)) {
         return;
     }
     lease->owner = owner;
@@ -150,7 +157,7 @@ static void look_after_lease(struct tn__log_faults *faults, uint32_t group)
     bool is_held =
         lease->word != 0 && tn__log_world_restart_word(faults->world, lease->owner) == lease->word;
     bool answers = is_held && !tn__log_world_is_paused(faults->world, lease->owner) &&
-                   !tn__log_world_has_failed(faults->world, lease->owner);
+                   is_fit(faults, lease->owner, group);
     if (is_held && now < lease->ends) {
         if (tn__log_faults_draw(faults, TN_LOG_FAULT_OVERLAP, 50000)) {
             tn__log_faults_count(faults, TN_LOG_FAULT_OVERLAP);

@@ -390,6 +390,11 @@ static int finish(struct tn__wal *wal, struct tn__wal_scan *scan, struct tn__wal
     if (error == TN_OK) {
         error = clean_up(wal, scan);
     }
+    /* Of a damaged log the old tail stays beside its copy: vouched for, or each start would copy
+     * both. */
+    if (error == TN_OK && scan->damaged) {
+        error = tn__wal_seal(wal);
+    }
     if (error != TN_OK) {
         tn__wal_next_abandon(wal);
         tn__text_add(why, "the log's next segment could not be made: %s%s", tn_strerror(error),

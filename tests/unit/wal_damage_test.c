@@ -186,6 +186,24 @@ static void D18_a_damaged_promise_is_damage_of_every_group(void **state)
     rig_free(&rig);
 }
 
+/* A damaged log's tail stays beside its copy: it must not be copied again at each start, or a node
+ * that starts again and again fills its disk. */
+static void W3_starts_of_a_damaged_log_take_little_space(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_make_log(&rig, BATCHES, false);
+    assert_true(tn__sim_disk_flip(rig.disk, "00000003.wal", 8 * 1200));
+    assert_true(rig_must_judge_rightly(&rig));
+    for (uint32_t start = 0; start < 12; start++) {
+        rig_close(&rig);
+        assert_int_equal(rig_open(&rig), TN_OK);
+        assert_int_equal(rig.report.damaged, 1);
+        assert_int_equal(rig.report.bytes_rewritten, 0);
+    }
+    rig_free(&rig);
+}
+
 /* W3: fetched again and said so, it is no damage any more; and until then the files stay. */
 static void W3_damage_ends_when_it_was_healed_and_not_before(void **state)
 {
@@ -383,6 +401,7 @@ int main(void)
         cmocka_unit_test(D15_a_segment_that_may_not_be_read_ends_the_start_by_name),
         cmocka_unit_test(D16_a_torn_end_is_told_from_damage_before_it),
         cmocka_unit_test(D18_a_damaged_promise_is_damage_of_every_group),
+        cmocka_unit_test(W3_starts_of_a_damaged_log_take_little_space),
         cmocka_unit_test(W3_damage_ends_when_it_was_healed_and_not_before),
         cmocka_unit_test(every_operation_that_fails_is_reported_and_survived),
         cmocka_unit_test(every_allocation_that_fails_is_reported_and_survived),
