@@ -225,7 +225,7 @@ static void see_recovered(struct tn__log_judge *judge, const struct tn__log_sigh
         const struct tn__judged_copy *now = &group->slots[s].copies[sight->process];
         if (before[s].is_there &&
             (!now->is_there || tn_log_ballot_compare(now->ballot, before[s].ballot) < 0) &&
-            !(now->is_there && before[s].is_learned)) {
+            !(now->is_there && (before[s].is_learned || now->is_learned))) {
             tn__judge_say(judge, sight->process, "inv.P4",
                           "a restart did not find slot %" PRIu64 ", which was durable", s);
             break;
