@@ -98,12 +98,18 @@ enum tn__configuration_change tn__configuration_written(struct tn__configuration
     return TN__CONFIGURATION_JOINED;
 }
 
-void tn__configuration_failed(struct tn__configuration *configuration, uint64_t write)
+void tn__configuration_failed(struct tn__configuration *configuration, uint64_t write,
+                              uint64_t newest)
 {
+    tn_assert(newest >= write);
     if (configuration->write == 0 || write != configuration->write) {
         return;
     }
     tn_assert(is_changing(configuration));
+    if (newest > write) {
+        configuration->write = newest; /* its record says the same */
+        return;
+    }
     /* The disk may hold either; the caller asks again, and until then this node has neither left
      * nor joined. A leave that is in doubt stays silent: `left` is what a restart may read. */
     configuration->left |= configuration->leaving;

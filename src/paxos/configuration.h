@@ -80,8 +80,10 @@ enum tn__configuration_change tn__configuration_written(struct tn__configuration
                                                         uint64_t write, tn_time now,
                                                         tn_time quarantine);
 
-/* The write `write` has failed. */
-void tn__configuration_failed(struct tn__configuration *configuration, uint64_t write);
+/* The write `write` has failed; `newest` is the last one asked for. When that one is later its
+ * record says the same of the version, so it decides: else the disk could run ahead of the node. */
+void tn__configuration_failed(struct tn__configuration *configuration, uint64_t write,
+                              uint64_t newest);
 
 void tn__configuration_check(const struct tn__configuration *configuration);
 

@@ -131,5 +131,5 @@ void tn__lease_membership_failed(struct tn__lease_turn *turn, uint64_t write)
 {
     tn_assert(turn->event->kind == TN_EVENT_WRITE_FAILED);
     tn_assert(write <= turn->lease->writes);
-    tn__configuration_failed(&turn->lease->configuration, write);
+    tn__configuration_failed(&turn->lease->configuration, write, turn->lease->writes);
 }

@@ -119,20 +119,44 @@ static void F3_after_a_failed_write_a_leave_stays_silent_and_a_join_changes_noth
     struct tn__configuration configuration = at(1);
     assert_int_equal(tn__configuration_join(&configuration, 2, 0, false), TN__CONFIGURATION_ASK);
     tn__configuration_asked(&configuration, 1);
-    tn__configuration_failed(&configuration, 2); /* another's */
+    tn__configuration_failed(&configuration, 2, 2); /* another's */
     assert_int_equal(configuration.joining, 2);
-    tn__configuration_failed(&configuration, 1);
+    tn__configuration_failed(&configuration, 1, 1);
     tn__configuration_check(&configuration);
     assert_true(tn__configuration_takes(&configuration, 1));
     assert_true(tn__configuration_answers(&configuration, 0));
     assert_int_equal(tn__configuration_leave(&configuration), TN__CONFIGURATION_ASK);
     tn__configuration_asked(&configuration, 2);
-    tn__configuration_failed(&configuration, 2);
+    tn__configuration_failed(&configuration, 2, 2);
     tn__configuration_check(&configuration);
     assert_true(is_silent(&configuration, 0)); /* the disk may say that it has left */
     assert_int_equal(tn__configuration_written(&configuration, 9, 0, QUARANTINE),
                      TN__CONFIGURATION_SAME);
     assert_int_equal(tn__configuration_leave(&configuration), TN__CONFIGURATION_ASK);
+}
+
+static void F3_when_a_later_record_says_the_same_it_decides(void **state)
+{
+    (void)state;
+    struct tn__configuration configuration = at(1);
+    assert_int_equal(tn__configuration_join(&configuration, 2, 0, false), TN__CONFIGURATION_ASK);
+    tn__configuration_asked(&configuration, 4);
+    tn__configuration_failed(&configuration, 4, 6);
+    tn__configuration_check(&configuration);
+    assert_true(is_silent(&configuration, 0)); /* record 6 may open version 2 */
+    assert_int_equal(tn__configuration_written(&configuration, 5, 0, QUARANTINE),
+                     TN__CONFIGURATION_SAME);
+    assert_int_equal(tn__configuration_written(&configuration, 6, 0, QUARANTINE),
+                     TN__CONFIGURATION_JOINED);
+    assert_true(tn__configuration_takes(&configuration, 2));
+
+    assert_int_equal(tn__configuration_leave(&configuration), TN__CONFIGURATION_ASK);
+    tn__configuration_asked(&configuration, 7);
+    tn__configuration_failed(&configuration, 7, 8);
+    tn__configuration_failed(&configuration, 8, 8); /* and that one failed too */
+    tn__configuration_check(&configuration);
+    assert_true(is_silent(&configuration, 0));
+    assert_int_equal(configuration.leaving, 0);
 }
 
 int main(void)
@@ -144,6 +168,7 @@ int main(void)
         cmocka_unit_test(F3_a_larger_step_is_silent_for_D_Q),
         cmocka_unit_test(F3_an_older_version_or_the_same_is_never_joined),
         cmocka_unit_test(F3_after_a_failed_write_a_leave_stays_silent_and_a_join_changes_nothing),
+        cmocka_unit_test(F3_when_a_later_record_says_the_same_it_decides),
     };
     return cmocka_run_group_tests_name("configuration", tests, NULL, NULL);
 }
