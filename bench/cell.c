@@ -161,6 +161,7 @@ struct tn_node *cell_open_node(struct cell *cell, uint32_t member, bool first,
                                       .tables_count = 1,
                                       .bootstrap = first,
                                       .data_dir = dir,
+                                      .log_by_thread = cell->by_thread >> member & 1,
                                       .on_notice = on_notice,
                                       .on_log = on_log,
                                       .data = data};

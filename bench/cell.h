@@ -40,6 +40,7 @@ struct cell {
     pid_t pids[CELL_MEMBERS]; /* 0: down */
     char dir[64];
     uint16_t ports[CELL_MEMBERS];
+    uint32_t by_thread; /* bits: members whose log a thread writes */
     struct tn_node_table table;
     void (*run)(struct cell *cell, uint32_t member, bool first);
 };

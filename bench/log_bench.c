@@ -23,7 +23,7 @@
 static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t bytes, bool floor)
 {
     struct log_cell cell;
-    log_cell_start(&cell, 1);
+    log_cell_start(&cell, 1, 0);
     uint32_t direct = log_cell_direct(&cell);
     for (uint32_t i = 0; i < rounds; i++) {
         struct floor_setting setting = {.dir = cell.cell.dir,
@@ -55,7 +55,7 @@ static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t
 static void groups(uint32_t rounds, double seconds, uint32_t count)
 {
     struct log_cell cell;
-    log_cell_start(&cell, count);
+    log_cell_start(&cell, count, 0);
     for (uint32_t i = 0; i < rounds; i++) {
         struct log_result one, many;
         struct log_order order = {
@@ -75,7 +75,7 @@ static void groups(uint32_t rounds, double seconds, uint32_t count)
 static void slow(uint32_t rounds, double seconds)
 {
     struct log_cell cell;
-    log_cell_start(&cell, 1);
+    log_cell_start(&cell, 1, 1U << 2); /* only what calls pwrite() can be slowed */
     for (uint32_t i = 0; i < rounds; i++) {
         struct log_result well, slowed, stopped;
         struct log_order order = {
@@ -149,7 +149,7 @@ static double median_of_orders(struct log_cell *cell, uint32_t least)
 static void catch_up(uint32_t rounds, double seconds, uint32_t bytes)
 {
     struct log_cell cell;
-    log_cell_start(&cell, 1);
+    log_cell_start(&cell, 1, 0);
     uint64_t wanted = seconds <= 1 ? 128U << 20 : 1U << 30;
     for (uint32_t i = 0; i < rounds; i++) {
         double disk = disk_rate(cell.cell.dir);
@@ -185,7 +185,7 @@ static void catch_up(uint32_t rounds, double seconds, uint32_t bytes)
 static void idle(uint32_t rounds, double seconds, uint32_t count)
 {
     struct log_cell cell;
-    log_cell_start(&cell, count);
+    log_cell_start(&cell, count, 0);
     atomic_store(&cell.page->report_ms, 500);
     cell_sleep_ms(2000);
     for (uint32_t i = 0; i < rounds; i++) {

@@ -138,7 +138,7 @@ static void run(struct cell *base, uint32_t index, bool first)
     }
 }
 
-void log_cell_start(struct log_cell *cell, uint32_t groups)
+void log_cell_start(struct log_cell *cell, uint32_t groups, uint32_t by_thread)
 {
     static const struct tn_lease_table_options table = {.proposer_ns = 2 * TN_SECOND,
                                                         .names_max = 4096};
@@ -152,6 +152,7 @@ void log_cell_start(struct log_cell *cell, uint32_t groups)
     atomic_store(&cell->page->report_ms, 20);
     cell_of = cell;
     cell_make(&cell->cell, &table, run);
+    cell->cell.by_thread = by_thread;
     for (uint32_t i = 0; i < CELL_MEMBERS; i++) {
         cell_start_member(&cell->cell, i, true);
     }

@@ -41,8 +41,9 @@ struct log_cell {
     uint64_t watched_at;
 };
 
-/* Start three members with `groups` groups, wait until member 0 leads them all. */
-void log_cell_start(struct log_cell *cell, uint32_t groups);
+/* Start three members with `groups` groups, wait until member 0 leads them all. Those whose bits
+ * are set in `by_thread` write their log by a thread. */
+void log_cell_start(struct log_cell *cell, uint32_t groups, uint32_t by_thread);
 
 struct log_result {
     struct load_result load;

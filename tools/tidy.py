@@ -49,7 +49,7 @@ OUTSIDE = {
     "wire": VALUE_HEADERS,
     "store": VALUE_HEADERS,
     "http": VALUE_HEADERS | {"http_parser.h"},
-    "os": SYSTEM_HEADERS,
+    "os": SYSTEM_HEADERS | {"liburing.h"},
     "net": SYSTEM_HEADERS | {"uv.h", "openssl/"},
     "check": VALUE_HEADERS | {"errno.h", "math.h", "pthread.h", "sched.h", "stdatomic.h",
                               "stdlib.h", "sys/mman.h", "time.h", "unistd.h", "xxhash.h"},

@@ -103,6 +103,9 @@ struct tn_node_options {
     /* Groups (group.h). */
     uint32_t appliers_count;    /* threads that execute, 1 to 64; groups share them. [1] */
     uint64_t log_segment_bytes; /* of the log's files, 1 MiB to 4 GiB. [64 MiB] */
+    /* 1: the log is written by a thread even where the kernel could do it beside the loop
+     * (io_uring, on file systems that write directly). [0] */
+    uint32_t log_by_thread;
 
     /* Every notice of the machine: see enum tn_notice_kind. On the loop thread. [none] */
     void (*on_notice)(struct tn_node *node, const struct tn_notice *notice, void *data);

@@ -354,6 +354,7 @@ static int take_log(const struct context *context)
     config->log_segment_bytes = options->log_segment_bytes != 0
                                     ? options->log_segment_bytes / 4096 * 4096
                                     : LOG_SEGMENT_BYTES_DEFAULT;
+    config->log_by_thread = options->log_by_thread != 0;
     return 0;
 }
 

@@ -460,6 +460,7 @@ static int begin_on_loop(struct tn_node *node, void *argument)
     }
     groups->wake.data = groups;
     groups->wake_open = true;
+    tn__store_ring_begin(&groups->store);
     node->groups = groups;
     tn__peers_want_bulk(node->peers);
     return 0;

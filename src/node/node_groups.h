@@ -12,6 +12,7 @@
  *   node_group_lease.c    tenures and hints for leased groups (N1)
  *   node_applier.c        threads that execute what is committed
  *   node_store.c          the write-ahead log: recovery, and the thread that writes
+ *   node_store_ring.c     writes that no thread waits for, where the kernel has a ring
  *   node_store_read.c     the thread that reads it for peers that lag (C2)
  *   node_payload.c        bytes behind handles
  *
@@ -27,6 +28,7 @@
 #include <tenure/group.h>
 
 #include "node/node_payload.h"
+#include "os/file_ring.h"
 #include "paxos/log_applier.h"
 #include "paxos/log_driver.h"
 #include "store/wal.h"
@@ -215,8 +217,13 @@ struct tn__store {
     bool threads_made;              /* mutexes and condition */
     struct tn__store_found **found; /* by group id */
     struct tn__wal_report report;
+    bool direct; /* past the page cache */
 
-    /* The writer. Loop: gathering, writing, lost, failed, full, places. */
+    /* Who writes: the ring, while the thread has nothing to do with the log; else the thread. Loop:
+     * gathering, writing, lost, failed, full, places, ring, ring_polled. */
+    struct tn__file_ring *ring; /* NULL: the kernel offers none, or the writes are not direct */
+    uv_poll_t ring_poll;
+    bool ring_polled;
     uint16_t *places; /* by group id: 1 more than its place in the gathering batch */
     struct tn__store_batch batches[2];
     uint32_t gathering; /* which of the two */
@@ -235,7 +242,12 @@ struct tn__store {
     bool finished; /* it has been, with `error`; or `waits`: no space, tried again */
     bool waits;
     int error;
-    bool op_left; /* `op` is on its way to the loop */
+    bool op_left;     /* `op` is on its way to the loop */
+    bool busy;        /* the thread is in the log: the loop gives it what there is to write */
+    bool ringing;     /* the loop is: the thread keeps out */
+    bool ahead;       /* the thread is to make the next segment, as far as it is needed */
+    bool sealed;      /* nothing was written since the last seal */
+    tn_time wrote_at; /* of the clock that stands still while the machine sleeps */
     struct tn__op op;
 };
 
@@ -251,6 +263,17 @@ void tn__store_append(struct tn__store *store, const struct tn_log_record *recor
 /* Give the writer what was gathered. False: it has something, or there is nothing. */
 bool tn__store_turn_end(struct tn__store *store);
 void tn__store_told(struct tn__store *store);
+/* The batch that does not gather has been written, or not [loop]. */
+void tn__store_written(struct tn__store *store, int error);
+
+/* The ring's side (node_store_ring.c) [loop, but _open()]. The ring is an ability, no need: without
+ * one the thread writes. */
+void tn__store_ring_open(struct tn__store *store);
+void tn__store_ring_begin(struct tn__store *store); /* poll it */
+/* Write the batch. False: not by the ring, not now. */
+bool tn__store_ring_write(struct tn__store *store, struct tn__wal_batch *batch);
+/* What it writes is written; then it is gone. */
+void tn__store_ring_close(struct tn__store *store);
 
 /* A reader's place: the record last read. */
 struct tn__store_cursor {

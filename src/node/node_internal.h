@@ -54,6 +54,7 @@ struct tn__node_config {
     struct tn_lease_options lease; /* tables completed; words filled in at open */
     uint32_t appliers_count;
     uint64_t log_segment_bytes;
+    bool log_by_thread;
     bool bootstrap;
     bool diskless;
     char data_dir[1024];

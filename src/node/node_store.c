@@ -6,6 +6,9 @@
  * sync carries. A write that fails for want of space is tried again each second (W4); after any
  * other failure the log takes no more (W2), and the machines are told.
  *
+ * Where the kernel has a ring the loop writes by that, and the thread only when the log must go on
+ * to another segment, or while it makes one (node_store_ring.c).
+ *
  * While nothing waits the writer makes the next segment ahead of need, and after a second of quiet
  * vouches for the last batch. */
 #define _GNU_SOURCE
@@ -51,39 +54,77 @@ static bool sleep_for(struct tn__store *store, tn_time wait)
     return pthread_cond_timedwait(&store->wanted, &store->mutex, &when) == 0;
 }
 
+/* Into the log, and out of it again: without the mutex, and alone. */
+static void enter(struct tn__store *store)
+{
+    tn_assert(!store->busy && !store->ringing);
+    store->busy = true;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void leave(struct tn__store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->busy = false;
+}
+
+/* Nobody waits for the thread, and the log is free. */
+static bool is_idle(const struct tn__store *store)
+{
+    return !store->given && !store->stop && !store->ringing;
+}
+
+/* Errors here come again, and are told, with the next write. */
 static void idle_work(struct tn__store *store)
 {
-    /* Errors here come again, and are told, with the next write. */
+    if (store->ahead && is_idle(store)) {
+        store->ahead = false;
+        enter(store);
+        (void)tn__wal_ahead(store->wal);
+        leave(store);
+    }
     bool more = true;
-    while (more && !store->given && !store->stop) {
-        pthread_mutex_unlock(&store->mutex);
+    while (more && is_idle(store)) {
+        enter(store);
         int error = tn__wal_prepare(store->wal, &more);
-        pthread_mutex_lock(&store->mutex);
+        leave(store);
         if (error != 0) {
             break;
         }
     }
 }
 
+/* It is long enough that something was written. */
+static void seal_when_quiet(struct tn__store *store)
+{
+    tn_time now = tn__clock_awake();
+    tn_time quiet_at = store->wrote_at + QUIET_NS;
+    if (now < quiet_at) {
+        (void)sleep_for(store, quiet_at - now);
+        return;
+    }
+    store->sealed = true;
+    enter(store);
+    (void)tn__wal_seal(store->wal);
+    leave(store);
+}
+
 static void wait_for_batch(struct tn__store *store)
 {
-    bool sealed = false;
     while (!store->given && !store->stop) {
         idle_work(store);
-        if (store->given || store->stop) {
+        if (store->ringing) {
+            (void)sleep_for(store, QUIET_NS); /* the loop wakes us if there is something to do */
+        } else if (!is_idle(store)) {
             return;
-        }
-        if (atomic_exchange(&store->heal, false)) {
-            pthread_mutex_unlock(&store->mutex);
+        } else if (atomic_exchange(&store->heal, false)) {
+            enter(store);
             (void)tn__wal_heal(store->wal); /* if it fails: tried again after the next start */
-            pthread_mutex_lock(&store->mutex);
-        } else if (sealed) {
+            leave(store);
+        } else if (store->sealed) {
             pthread_cond_wait(&store->wanted, &store->mutex);
-        } else if (!sleep_for(store, QUIET_NS) && !store->given && !store->stop) {
-            sealed = true;
-            pthread_mutex_unlock(&store->mutex);
-            (void)tn__wal_seal(store->wal);
-            pthread_mutex_lock(&store->mutex);
+        } else {
+            seal_when_quiet(store);
         }
     }
 }
@@ -92,19 +133,23 @@ static void wait_for_batch(struct tn__store *store)
 static void write_batch(struct tn__store *store, struct tn__wal_batch *batch)
 {
     for (;;) {
-        pthread_mutex_unlock(&store->mutex);
+        enter(store);
         int error = tn__wal_write(store->wal, batch);
         pthread_mutex_lock(&store->mutex);
         if (error != TN_ERROR_DISK_FULL || store->stop) {
             store->given = false;
             store->finished = true;
             store->error = error;
+            store->sealed = false;
+            store->ahead = false;
+            store->wrote_at = tn__clock_awake();
             leave_op(store);
             pthread_mutex_unlock(&store->mutex);
             (void)tn__wal_ahead(store->wal); /* an error comes again with the next write */
-            pthread_mutex_lock(&store->mutex);
+            leave(store);
             return;
         }
+        store->busy = false;
         store->waits = true;
         leave_op(store);
         (void)sleep_for(store, FULL_RETRY_NS);
@@ -230,10 +275,14 @@ bool tn__store_turn_end(struct tn__store *store)
     counters->log_bytes += tn__wal_batch_bytes(batch->wal);
     pthread_mutex_lock(&store->mutex);
     store->gathering = 1 - store->gathering;
-    store->writing = true;
-    store->given = true;
     pthread_mutex_unlock(&store->mutex);
-    pthread_cond_signal(&store->wanted); /* who wakes finds the mutex free */
+    store->writing = true;
+    if (!tn__store_ring_write(store, batch->wal)) {
+        pthread_mutex_lock(&store->mutex);
+        store->given = true;
+        pthread_mutex_unlock(&store->mutex);
+        pthread_cond_signal(&store->wanted); /* who wakes finds the mutex free */
+    }
     return true;
 }
 
@@ -252,7 +301,7 @@ static void say_full(struct tn__store *store, bool full)
     tn__groups_full(store->groups, full);
 }
 
-static void on_written(struct tn__store *store, int error)
+void tn__store_written(struct tn__store *store, int error)
 {
     struct tn__store_batch *batch = &store->batches[1 - store->gathering];
     store->writing = false;
@@ -282,7 +331,7 @@ void tn__store_told(struct tn__store *store)
     store->op_left = false;
     pthread_mutex_unlock(&store->mutex);
     if (finished) {
-        on_written(store, error);
+        tn__store_written(store, error);
     } else if (waits) {
         say_full(store, true);
     }
@@ -387,6 +436,7 @@ static int open_wal(struct tn__store *store, char *why, size_t why_size)
     if (error != 0) {
         return error;
     }
+    store->direct = probe.choose_direct;
     options.block_bytes = probe.choose_direct ? probe.alignment_bytes : BLOCK_BYTES_BUFFERED;
     options.direct = probe.choose_direct ? 1 : 0;
     struct tn__wal_visitor visitor = {
@@ -436,6 +486,9 @@ int tn__store_open(struct tn__groups *groups, char *why, size_t why_size)
     if (error == 0) {
         error = start_writer(store);
     }
+    if (error == 0) {
+        tn__store_ring_open(store);
+    }
     if (error != 0) {
         tn__store_close(store);
     }
@@ -444,6 +497,7 @@ int tn__store_open(struct tn__groups *groups, char *why, size_t why_size)
 
 void tn__store_close(struct tn__store *store)
 {
+    tn__store_ring_close(store);
     if (store->writer_running) {
         pthread_mutex_lock(&store->mutex);
         store->stop = true;

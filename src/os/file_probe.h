@@ -10,8 +10,8 @@
 struct tn__file_probe {
     bool can_direct; /* writes with TN_FILE_DIRECT work, with addresses of this alignment: */
     uint32_t alignment_bytes; /* 512 or 4096 */
-    bool choose_direct;       /* and are hardly slower than the page cache and fdatasync */
-    tn_time direct_ns;        /* median of a few writes of 4096 bytes that are durable on return */
+    bool choose_direct;       /* and are not far slower than the page cache and fdatasync */
+    tn_time direct_ns;        /* the best of a few durable writes of 4096 bytes */
     tn_time data_sync_ns;     /* the same by write and fdatasync */
 };
 

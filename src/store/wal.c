@@ -185,15 +185,23 @@ static void advance_first(struct tn__wal *wal)
     wal->segment_first = needed > wal->segment_first ? needed : wal->segment_first;
 }
 
+/* The writer begins with the next segment when so much of this one is used, three quarters in any
+ * case. The first segment of a run is so small that its successor is begun at once. */
+enum { QUARTERS_IDLE = 2, QUARTERS_BUSY = 3 };
+
+static bool wants_next(const struct tn__wal *wal, uint64_t used_quarters)
+{
+    const struct tn__wal_current *current = &wal->current;
+    return current->bytes < wal->options.segment_bytes ||
+           current->at >= current->bytes / 4 * used_quarters;
+}
+
 /* Make the next segment by and by. A full disk is told of when the segment is needed. */
 static int prepare(struct tn__wal *wal, uint64_t used_quarters, uint64_t zeros, bool *more)
 {
-    const struct tn__wal_current *current = &wal->current;
     bool done = true;
     int error = TN_OK;
-    /* The first segment of a run is so small that its successor is begun at once. */
-    if (current->bytes < wal->options.segment_bytes ||
-        current->at >= current->bytes / 4 * used_quarters) {
+    if (wants_next(wal, used_quarters)) {
         error = tn__wal_next_make(wal, wal->options.segment_bytes, zeros, &done);
     }
     *more = error == TN_OK && !done;
@@ -210,6 +218,17 @@ static uint64_t zeros_beside(const struct tn__wal *wal, uint64_t bytes)
     return zeros > TN_WAL_ZEROS_BYTES ? zeros : TN_WAL_ZEROS_BYTES;
 }
 
+/* The batch is on the disk, unless there was an error. */
+static int settle(struct tn__wal *wal, const struct tn__wal_batch *batch, int error)
+{
+    wal->sealed = false;
+    if (error == TN_OK) {
+        error = apply_batch(wal, batch);
+    }
+    wal->last_bytes = tn__wal_batch_padded(batch);
+    return error == TN_OK ? TN_OK : fail(wal, error);
+}
+
 int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch)
 {
     tn_assert(batch->place.segment == 0);
@@ -223,17 +242,31 @@ int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch)
         return error;
     }
     advance_first(wal);
-    error = tn__wal_put(wal, batch, true);
-    wal->sealed = false;
+    error = settle(wal, batch, tn__wal_put(wal, batch, true));
+    return error != TN_OK || wal->options.apart ? error : tn__wal_ahead(wal);
+}
+
+bool tn__wal_write_begin(struct tn__wal *wal, struct tn__wal_batch *batch,
+                         struct tn__wal_pending *pending)
+{
+    tn_assert(batch->place.segment == 0);
+    if (wal->failed != TN_OK || !wal->options.direct || batch->items_count == 0 ||
+        tn__wal_batch_padded(batch) > wal->current.bytes - wal->current.at) {
+        return false;
+    }
+    take_drops(wal);
+    advance_first(wal);
+    tn__wal_put_begin(wal, batch, pending);
+    return true;
+}
+
+int tn__wal_write_end(struct tn__wal *wal, struct tn__wal_batch *batch, int error)
+{
+    tn_assert(batch->place.segment == 0 && wal->failed == TN_OK);
     if (error == TN_OK) {
-        error = apply_batch(wal, batch);
+        tn__wal_put_end(wal, batch, true);
     }
-    if (error != TN_OK) {
-        return fail(wal, error);
-    }
-    tn__wal_remove_old(wal, 4);
-    wal->last_bytes = bytes;
-    return wal->options.apart ? TN_OK : tn__wal_ahead(wal);
+    return settle(wal, batch, error);
 }
 
 int tn__wal_ahead(struct tn__wal *wal)
@@ -241,15 +274,24 @@ int tn__wal_ahead(struct tn__wal *wal)
     if (wal->failed != TN_OK || wal->last_bytes == 0) {
         return wal->failed;
     }
+    tn__wal_remove_old(wal, 4);
     bool more;
-    int error = prepare(wal, 3, zeros_beside(wal, wal->last_bytes), &more);
+    int error = prepare(wal, QUARTERS_BUSY, zeros_beside(wal, wal->last_bytes), &more);
     return error == TN_ERROR_DISK_FULL ? TN_OK : error;
+}
+
+bool tn__wal_has_ahead(const struct tn__wal *wal, bool idle)
+{
+    bool wants = wants_next(wal, idle ? QUARTERS_IDLE : QUARTERS_BUSY) &&
+                 !tn__wal_next_is_made(wal, wal->options.segment_bytes);
+    return wal->failed == TN_OK && (wants || wal->oldest < wal->segment_first);
 }
 
 int tn__wal_prepare(struct tn__wal *wal, bool *more)
 {
     *more = false;
-    return wal->failed != TN_OK ? wal->failed : prepare(wal, 2, TN_WAL_ZEROS_BYTES, more);
+    return wal->failed != TN_OK ? wal->failed
+                                : prepare(wal, QUARTERS_IDLE, TN_WAL_ZEROS_BYTES, more);
 }
 
 /* An empty batch: its mark vouches for the one before. */

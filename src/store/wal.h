@@ -9,10 +9,10 @@
  * the bytes.
  *
  * Who may call what: tn__wal_open() before anybody else; a batch belongs to who builds it;
- * tn__wal_write(), prepare, seal and heal to one thread, the writer; tn__wal_index(),
- * tn__wal_locate(), tn__wal_retain() and tn__wal_drop() touch the index and are the caller's to
- * lock; tn__wal_read() may run on any thread beside the writer, its positions never change. Pure:
- * files through store/file.h, memory through options.allocate. */
+ * tn__wal_write(), its halves, prepare, seal and heal to one thread at a time, the writer;
+ * tn__wal_index(), tn__wal_locate(), tn__wal_retain() and tn__wal_drop() touch the index and are
+ * the caller's to lock; tn__wal_read() may run on any thread beside the writer, its positions never
+ * change. Pure: files through store/file.h, memory through options.allocate. */
 #ifndef TN_STORE_WAL_H
 #define TN_STORE_WAL_H
 
@@ -108,6 +108,26 @@ int tn__wal_batch_add(struct tn__wal_batch *batch, const struct tn_log_record *r
  * written, it may be tried again (W4). Anything else is final: what was written is unknown and the
  * log takes no more (W2); every later call returns the same. */
 int tn__wal_write(struct tn__wal *wal, struct tn__wal_batch *batch);
+
+/* The same in two halves, for a writer that does not wait for the disk: where the batch needs but
+ * one direct write, _begin() says which, the caller carries it out, and tells _end() how it went;
+ * the batch is durable when that returns 0. False: it needs more (the next segment) or cannot be:
+ * tn__wal_write(), which may take the place of _end() at any time before the write was begun, too.
+ * Between the two nothing else may be asked of the log but what other threads may ask. Errors of
+ * _end(): as tn__wal_write(); TN_ERROR_DISK_FULL is none of them, the space is there already. */
+struct tn__wal_pending {
+    tn__file file;
+    uint64_t offset;
+    const void *bytes; /* the batch's */
+    size_t length;
+};
+bool tn__wal_write_begin(struct tn__wal *wal, struct tn__wal_batch *batch,
+                         struct tn__wal_pending *pending);
+int tn__wal_write_end(struct tn__wal *wal, struct tn__wal_batch *batch, int error);
+
+/* Is there anything for tn__wal_ahead() to do, or, if the writer is `idle`, for tn__wal_prepare()?
+ * Of the same thread. */
+bool tn__wal_has_ahead(const struct tn__wal *wal, bool idle);
 
 /* Make the next segment ahead of need: one bounded step, about a millisecond of zeros; *more: there
  * is more to do. For the writer while nothing waits for it. tn__wal_write() does such steps itself

@@ -117,6 +117,8 @@ void tn__wal_batch_finish(struct tn__wal_batch *batch, struct tn__wal_batch_head
  * be written now; *done: it is ready. Errors: those of the operations; after one the file is
  * gone. */
 int tn__wal_next_make(struct tn__wal *wal, uint64_t bytes, uint64_t zeros, bool *done);
+/* It is ready, and that long. */
+bool tn__wal_next_is_made(const struct tn__wal *wal, uint64_t bytes);
 /* By parts: without a name yet. `head` of the segment. */
 int tn__wal_next_begin(struct tn__wal *wal, uint64_t number, uint64_t bytes);
 int tn__wal_next_zero(struct tn__wal *wal, uint64_t zeros);
@@ -128,6 +130,10 @@ void tn__wal_next_enter(struct tn__wal *wal);
 int tn__wal_restate(struct tn__wal *wal);
 /* Write a batch into the current segment, where it must fit; durable if `sync`. */
 int tn__wal_put(struct tn__wal *wal, struct tn__wal_batch *batch, bool sync);
+/* By parts: what to write where; and that it was written. */
+void tn__wal_put_begin(const struct tn__wal *wal, struct tn__wal_batch *batch,
+                       struct tn__wal_pending *pending);
+void tn__wal_put_end(struct tn__wal *wal, struct tn__wal_batch *batch, bool synced);
 /* Remove files below segment_first, at most `limit`. */
 void tn__wal_remove_old(struct tn__wal *wal, uint64_t limit);
 

@@ -134,6 +134,13 @@ static int next_step(struct tn__wal *wal, uint64_t bytes, uint64_t zeros, bool *
     return TN_OK;
 }
 
+bool tn__wal_next_is_made(const struct tn__wal *wal, uint64_t bytes)
+{
+    const struct tn__wal_next *next = &wal->next;
+    return next->file != TN_FILE_NONE && next->bytes >= bytes && next->zeroed >= next->bytes &&
+           next->named && next->synced;
+}
+
 int tn__wal_next_make(struct tn__wal *wal, uint64_t bytes, uint64_t zeros, bool *done)
 {
     int error = next_step(wal, bytes, zeros, done);
@@ -174,10 +181,10 @@ int tn__wal_restate(struct tn__wal *wal)
     return error;
 }
 
-int tn__wal_put(struct tn__wal *wal, struct tn__wal_batch *batch, bool sync)
+void tn__wal_put_begin(const struct tn__wal *wal, struct tn__wal_batch *batch,
+                       struct tn__wal_pending *pending)
 {
-    const struct tn__files *files = &wal->options.files;
-    struct tn__wal_current *current = &wal->current;
+    const struct tn__wal_current *current = &wal->current;
     struct tn__wal_batch_head head = {
         .place = {current->number, current->at},
         .sequence = wal->sequence + 1,
@@ -187,19 +194,38 @@ int tn__wal_put(struct tn__wal *wal, struct tn__wal_batch *batch, bool sync)
     };
     tn__wal_batch_finish(batch, &head, wal->seed);
     tn_assert(head.bytes <= current->bytes - current->at);
+    *pending = (struct tn__wal_pending){
+        .file = current->file,
+        .offset = current->at,
+        .bytes = batch->bytes,
+        .length = (size_t)head.bytes,
+    };
+}
+
+void tn__wal_put_end(struct tn__wal *wal, struct tn__wal_batch *batch, bool synced)
+{
+    struct tn__wal_current *current = &wal->current;
+    batch->place = (struct tn__wal_place){current->number, current->at};
+    current->at += tn__wal_batch_padded(batch);
+    tn_assert(current->at <= current->bytes);
+    wal->sequence += 1;
+    wal->durable = synced ? wal->sequence : wal->durable;
+}
+
+int tn__wal_put(struct tn__wal *wal, struct tn__wal_batch *batch, bool sync)
+{
+    const struct tn__files *files = &wal->options.files;
+    struct tn__wal_pending pending;
+    tn__wal_put_begin(wal, batch, &pending);
     int error =
-        tn__file_write_all(files, current->file, current->at, batch->bytes, (size_t)head.bytes);
+        tn__file_write_all(files, pending.file, pending.offset, pending.bytes, pending.length);
     if (error == TN_OK && sync && !wal->options.direct) {
-        error = files->operations->data_sync(files->context, current->file);
+        error = files->operations->data_sync(files->context, pending.file);
     }
-    if (error != TN_OK) {
-        return error;
+    if (error == TN_OK) {
+        tn__wal_put_end(wal, batch, sync);
     }
-    batch->place = head.place;
-    current->at += head.bytes;
-    wal->sequence = head.sequence;
-    wal->durable = sync ? head.sequence : wal->durable;
-    return TN_OK;
+    return error;
 }
 
 void tn__wal_remove_old(struct tn__wal *wal, uint64_t limit)

@@ -63,6 +63,7 @@ void group_cell_make(struct group_cell *cell, uint32_t count, enum tn_log_mode m
     for (uint32_t i = 0; i < count; i++) {
         cell->cell.nodes[i].options.log_segment_bytes = 1 << 20;
         cell->cell.nodes[i].options.appliers_count = i; /* 0: one */
+        cell->cell.nodes[i].options.log_by_thread = i % 2; /* both ways, at once */
     }
     cell->options.id = 3;
     cell->options.mode = mode;

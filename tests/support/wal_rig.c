@@ -283,6 +283,20 @@ static const void *value_bytes(void *context, uint64_t handle)
     return bytes;
 }
 
+static int write_batch(struct rig *rig)
+{
+    const struct tn__files *files = &rig->options.files;
+    struct tn__wal_pending pending;
+    if (!rig->halves || !tn__wal_write_begin(rig->wal, rig->batch, &pending)) {
+        return tn__wal_write(rig->wal, rig->batch);
+    }
+    rig->halved++;
+    int error =
+        tn__file_write_all(files, pending.file, pending.offset, pending.bytes, pending.length);
+    error = tn__wal_write_end(rig->wal, rig->batch, error);
+    return error == TN_OK ? tn__wal_ahead(rig->wal) : error;
+}
+
 int rig_write(struct rig *rig)
 {
     struct script script;
@@ -297,7 +311,7 @@ int rig_write(struct rig *rig)
         return error;
     }
     rig->written++;
-    error = tn__wal_write(rig->wal, rig->batch);
+    error = write_batch(rig);
     if (error == TN_ERROR_DISK_FULL) {
         rig->written--;
     }

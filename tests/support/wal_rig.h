@@ -36,6 +36,8 @@ struct rig {
     struct rig_model shown; /* by the last start */
     uint32_t written;       /* batches of the script that were asked for */
     uint32_t durable;       /* and reported durable */
+    bool halves;            /* batches are written in two halves, where they can be */
+    uint32_t halved;        /* so many were */
     uint64_t allocations;
     uint64_t fail_allocation; /* the number of the one that fails; 0: none */
     char why[512];

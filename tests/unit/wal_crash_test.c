@@ -102,6 +102,7 @@ static void crash_everywhere(uint32_t direct, uint32_t restarts)
     struct rig start;
     rig_init(&start, 1);
     start.options.direct = direct;
+    start.halves = direct != 0; /* as where the kernel has a ring */
     start.options.segment_bytes = 4096;
     for (uint32_t i = 0; i < restarts; i++) { /* begin with a log of that many short runs */
         live(&start, 4 * (i + 1));

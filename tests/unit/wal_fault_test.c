@@ -239,11 +239,13 @@ static void D8_a_failed_sync_is_final_and_loses_nothing_durable(void **state)
     (void)state;
     uint32_t failures = 0;
     for (uint64_t n = 1; n <= 120; n++) {
-        for (uint32_t kind = 0; kind < 4; kind++) {
+        for (uint32_t kind = 0; kind < 6; kind++) {
             struct rig rig;
             rig_init(&rig, n);
             rig.options.segment_bytes = 4096;
-            rig.options.direct = kind / 2;
+            rig.options.direct = kind >= 2;
+            rig.options.apart = kind >= 4;
+            rig.halves = kind >= 4;
             rig_must_recover(&rig);
             tn__sim_disk_arm(rig.disk,
                              &(struct tn__sim_disk_plan){.fail_at = n, .failed_sync = kind % 2});
