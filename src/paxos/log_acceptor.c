@@ -156,19 +156,33 @@ uint64_t tn__log_acceptor_drop_first(struct tn__log_acceptor *acceptor, struct t
     return handle;
 }
 
-void tn__log_acceptor_check(const struct tn__log_acceptor *acceptor,
-                            const struct tn__log_slot *slots, uint64_t committed)
+void tn__log_acceptor_check_bounds(const struct tn__log_acceptor *acceptor, uint64_t committed)
 {
     tn_assert(acceptor->capacity >= 1);
     tn_assert((acceptor->capacity & (acceptor->capacity - 1)) == 0);
     tn_assert(acceptor->first >= 1 && acceptor->first <= committed + 1);
     tn_assert(acceptor->highest + 1 >= acceptor->first);
     tn_assert(acceptor->highest - acceptor->first + 1 <= acceptor->capacity);
-    for (uint64_t slot = acceptor->first; slot - acceptor->first < acceptor->capacity; slot++) {
+}
+
+void tn__log_acceptor_check_slots(const struct tn__log_acceptor *acceptor,
+                                  const struct tn__log_slot *slots, uint64_t from, uint64_t end)
+{
+    uint64_t ring_end = acceptor->first + acceptor->capacity;
+    tn_assert(from >= acceptor->first || from >= end);
+    for (uint64_t slot = from; slot < end && slot < ring_end; slot++) {
         const struct tn__log_slot *held = &slots[slot & (acceptor->capacity - 1U)];
         bool empty = tn_log_ballot_is_none(held->ballot);
         tn_assert(empty == (held->value.kind == TN_LOG_VALUE_NONE));
         tn_assert(!empty || (held->value.handle == 0 && held->checksum == 0));
         tn_assert(empty || slot <= acceptor->highest);
     }
+}
+
+void tn__log_acceptor_check(const struct tn__log_acceptor *acceptor,
+                            const struct tn__log_slot *slots, uint64_t committed)
+{
+    tn__log_acceptor_check_bounds(acceptor, committed);
+    tn__log_acceptor_check_slots(acceptor, slots, acceptor->first,
+                                 acceptor->first + acceptor->capacity);
 }

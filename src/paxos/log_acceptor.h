@@ -104,4 +104,9 @@ bool tn__log_value_equal(const struct tn_log_value *a, const struct tn_log_value
 void tn__log_acceptor_check(const struct tn__log_acceptor *acceptor,
                             const struct tn__log_slot *slots, uint64_t committed);
 
+/* Its parts: all but the ring, and the places of slots from .. end - 1 of the ring. */
+void tn__log_acceptor_check_bounds(const struct tn__log_acceptor *acceptor, uint64_t committed);
+void tn__log_acceptor_check_slots(const struct tn__log_acceptor *acceptor,
+                                  const struct tn__log_slot *slots, uint64_t from, uint64_t end);
+
 #endif

@@ -13,7 +13,8 @@
  *   log_catch_up.c    committed slots from whoever has them                       C2
  *   log_reads.c       rounds of quorum reads; how a damaged member comes back     Reads 3, W3
  *   log_checksum.c    comparing chains                                            C3
- *   log_view.c        status, counters, values, the check of everything
+ *   log_view.c        status, counters, values
+ *   log_check.c       the check of everything, and of what a step may have changed
  *
  * One write on paper: PROPOSE puts a run of values into the queue `own`; settle() pumps: each value
  * gets the next slot (log_proposer.h), is accepted by this node's own acceptor, and the run goes

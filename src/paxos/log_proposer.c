@@ -312,22 +312,37 @@ static void check_place(const struct tn__log_proposer *proposer,
     }
 }
 
-void tn__log_proposer_check(const struct tn__log_proposer *proposer,
-                            const struct tn__log_proposal *proposals, uint64_t committed)
+void tn__log_proposer_check_slots(const struct tn__log_proposer *proposer,
+                                  const struct tn__log_proposal *proposals, uint64_t committed,
+                                  uint64_t from, uint64_t end)
+{
+    tn_assert(from > committed || from >= end);
+    for (uint64_t slot = from; slot < end && slot - committed <= proposer->capacity; slot++) {
+        check_place(proposer, &proposals[slot & (proposer->capacity - 1U)], slot);
+    }
+}
+
+void tn__log_proposer_check_bounds(const struct tn__log_proposer *proposer, uint64_t committed)
 {
     tn_assert(proposer->phase <= TN__LOG_LEADING);
     tn_assert(proposer->from <= proposer->next);
-    if (proposer->phase == TN__LOG_IDLE) {
-        for (uint32_t i = 0; i < proposer->capacity; i++) {
-            tn_assert(proposals[i].value.kind == TN_LOG_VALUE_NONE);
-            tn_assert(proposals[i].proposed == 0 && proposals[i].votes == 0);
-        }
+    if (proposer->phase != TN__LOG_IDLE) {
+        tn_assert(!tn_log_ballot_is_none(proposer->ballot));
+        tn_assert(proposer->next > committed && proposer->reported + 1 >= proposer->from);
+        tn_assert(proposer->phase != TN__LOG_PREPARING || proposer->next == proposer->from);
+    }
+}
+
+void tn__log_proposer_check(const struct tn__log_proposer *proposer,
+                            const struct tn__log_proposal *proposals, uint64_t committed)
+{
+    tn__log_proposer_check_bounds(proposer, committed);
+    if (proposer->phase != TN__LOG_IDLE) {
+        tn__log_proposer_check_slots(proposer, proposals, committed, committed + 1, UINT64_MAX);
         return;
     }
-    tn_assert(!tn_log_ballot_is_none(proposer->ballot));
-    tn_assert(proposer->next > committed && proposer->reported + 1 >= proposer->from);
-    tn_assert(proposer->phase != TN__LOG_PREPARING || proposer->next == proposer->from);
-    for (uint64_t slot = committed + 1; slot - committed <= proposer->capacity; slot++) {
-        check_place(proposer, &proposals[slot & (proposer->capacity - 1U)], slot);
+    for (uint32_t i = 0; i < proposer->capacity; i++) {
+        tn_assert(proposals[i].value.kind == TN_LOG_VALUE_NONE);
+        tn_assert(proposals[i].proposed == 0 && proposals[i].votes == 0);
     }
 }

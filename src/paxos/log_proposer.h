@@ -152,4 +152,11 @@ uint32_t tn__log_proposer_stop(struct tn__log_proposer *proposer,
 void tn__log_proposer_check(const struct tn__log_proposer *proposer,
                             const struct tn__log_proposal *proposals, uint64_t committed);
 
+/* Its parts: all but the ring; and, while it is not IDLE, the places of slots from .. end - 1 above
+ * the committed ones. */
+void tn__log_proposer_check_bounds(const struct tn__log_proposer *proposer, uint64_t committed);
+void tn__log_proposer_check_slots(const struct tn__log_proposer *proposer,
+                                  const struct tn__log_proposal *proposals, uint64_t committed,
+                                  uint64_t from, uint64_t end);
+
 #endif

@@ -296,6 +296,7 @@ void tn__log_simulation_run(struct tn__log_simulation *simulation,
     if (!has_failed(simulation)) {
         run_calm(simulation);
     }
+    tn__log_world_check(simulation->world);
     tn__log_judge_histories(simulation->judge);
     fill_result(simulation, result);
 }

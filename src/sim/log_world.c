@@ -196,6 +196,13 @@ void tn__log_world_run(struct tn__log_world *world, tn_time until)
     }
 }
 
+void tn__log_world_check(struct tn__log_world *world)
+{
+    for (uint32_t i = 0; i < world->options.nodes_count; i++) {
+        tn__log_check_whole(&world->processes[i]);
+    }
+}
+
 /* ---- Clocks ---------------------------------------------------------------------------------- */
 
 static tn_time scaled(tn_time elapsed, uint32_t rate_ppm)

@@ -198,6 +198,9 @@ uint64_t tn__log_world_events(const struct tn__log_world *world);
 bool tn__log_world_step(struct tn__log_world *world, tn_time until);
 void tn__log_world_run(struct tn__log_world *world, tn_time until);
 void tn__log_world_wake(struct tn__log_world *world, tn_time at, uint64_t code);
+/* All invariants of all machines that are up: aborts with the one that is violated. After each turn
+ * those are checked that the turn may have changed (paxos/log_check.h). */
+void tn__log_world_check(struct tn__log_world *world);
 
 /* ---- Processes ------------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #ifndef TN_SIM_LOG_WORLD_INTERNAL_H
 #define TN_SIM_LOG_WORLD_INTERNAL_H
 
+#include "paxos/log_check.h"
 #include "paxos/log_driver.h"
 #include "sim/log_world.h"
 #include "wire/log_codec.h"
@@ -91,8 +92,9 @@ struct tn__log_world_group {
     uint64_t queued;    /* the highest slot ever put into the queue */
     uint64_t proposals; /* numbers given out */
     uint64_t reads;
+    struct tn__log_checked checked;
     uint32_t index;
-    uint32_t reserved;
+    uint32_t turns; /* since its machine was checked as a whole */
 };
 
 struct tn__log_process {
@@ -207,6 +209,8 @@ void tn__log_turn_event(struct tn__log_process *process, uint32_t group,
 /* One more effect. False: the process has died before it, so it does not happen. */
 bool tn__log_world_effect(struct tn__log_process *process);
 void tn__log_world_fire_timer(struct tn__log_process *process);
+/* All invariants of a process's machines. */
+void tn__log_check_whole(struct tn__log_process *process);
 
 /* ---- log_world_frames.c ---------------------------------------------------------------------- */
 

@@ -7,6 +7,8 @@
 #include "base/random.h"
 #include "sim/log_world_internal.h"
 
+#define TURNS_UNTIL_WHOLE 256U
+
 /* ---- What the driver asks for ---------------------------------------------------------------- */
 
 bool tn__log_world_effect(struct tn__log_process *process)
@@ -133,6 +135,32 @@ static void plan_timer(struct tn__log_process *process)
     tn__log_world_plan(world, &process->timer, at, TN__LOG_ENTRY_TIMER, process->index);
 }
 
+void tn__log_check_whole(struct tn__log_process *process)
+{
+    tn_time local = tn__log_world_local(process->world, process->index);
+    for (uint32_t g = 0; process->wal != NULL && g < process->world->options.groups_count; g++) {
+        tn_log_check(process->groups[g].log, local);
+        process->groups[g].turns = 0;
+    }
+}
+
+/* What the turn may have changed is checked after it; all the rest, where only a stray write could
+ * do harm, is once in a while, before a crash and at the end. */
+static void check_turn(struct tn__log_process *process)
+{
+    tn_time local = tn__log_world_local(process->world, process->index);
+    tn__log_driver_check(process->driver);
+    for (uint32_t g = 0; g < process->world->options.groups_count; g++) {
+        struct tn__log_world_group *group = &process->groups[g];
+        tn__log_check_step(group->log, local, &group->checked);
+        group->turns++;
+        if (group->turns == TURNS_UNTIL_WHOLE) {
+            tn_log_check(group->log, local);
+            group->turns = 0;
+        }
+    }
+}
+
 void tn__log_turn_end(struct tn__log_process *process)
 {
     struct tn__log_world *world = process->world;
@@ -144,11 +172,7 @@ void tn__log_turn_end(struct tn__log_process *process)
     tn__log_store_heal(process);
     tn__log_store_begin_write(process);
     plan_timer(process);
-    tn__log_driver_check(process->driver);
-    tn_time local = tn__log_world_local(world, process->index);
-    for (uint32_t g = 0; g < world->options.groups_count; g++) {
-        tn_log_check(process->groups[g].log, local);
-    }
+    check_turn(process);
     struct tn__log_sight sight = {.kind = TN_LOG_SIGHT_TURN_ENDED};
     tn__log_world_tell(world, &sight, process->index);
 }
@@ -317,6 +341,8 @@ int tn__log_world_start(struct tn__log_world *world, uint32_t index)
     tn__log_payloads_clear(process);
     for (uint32_t g = 0; g < world->options.groups_count; g++) {
         process->groups[g].proposals = process->groups[g].reads = 0;
+        process->groups[g].checked = (struct tn__log_checked){0};
+        process->groups[g].turns = 0;
     }
     int error = tn__log_store_open(process);
     if (error != TN_OK) {
@@ -339,6 +365,7 @@ void tn__log_world_crash(struct tn__log_world *world, uint32_t index, enum tn__s
     if (process->wal == NULL) {
         return;
     }
+    tn__log_check_whole(process);
     process->is_dying = false;
     tn__log_frames_discard(process);
     for (uint32_t i = 0; i < process->waiting_count; i++) {
