@@ -19,12 +19,13 @@ static void name_of(uint32_t segment, char name[16])
     snprintf(name, 16, "%08u.wal", segment);
 }
 
-/* The bytes of a segment as they stand, or NULL. */
-static const uint8_t *segment_of(const struct tn__sim_disk *disk, uint32_t segment, uint64_t *bytes)
+/* How long a segment is, and where the zeros at its end begin. False: there is none. */
+static bool segment_of(const struct tn__sim_disk *disk, uint32_t segment, uint64_t *bytes,
+                       uint64_t *end)
 {
     char name[16];
     name_of(segment, name);
-    return tn__sim_disk_peek(disk, name, bytes);
+    return tn__sim_disk_extent(disk, name, bytes, end);
 }
 
 struct extent {
@@ -40,19 +41,16 @@ static bool extent_of(const struct tn__sim_disk *disk, struct extent *extent)
     *extent = (struct extent){0};
     for (uint32_t s = 1; s < SEGMENTS_MAX && missing < 64; s++) {
         uint64_t bytes = 0;
-        const uint8_t *content = segment_of(disk, s, &bytes);
-        if (content == NULL) {
+        uint64_t end = 0;
+        if (!segment_of(disk, s, &bytes, &end)) {
             missing++;
             continue;
         }
         missing = 0;
-        while (bytes > 0 && content[bytes - 1] == 0) {
-            bytes--;
-        }
         extent->oldest = extent->oldest == 0 ? s : extent->oldest;
-        if (bytes > BLOCK) {
+        if (end > BLOCK) {
             extent->newest = s;
-            extent->end = bytes;
+            extent->end = end;
         }
     }
     return extent->newest != 0;
@@ -64,7 +62,8 @@ static uint64_t bytes_used(const struct tn__sim_disk *disk)
     uint32_t missing = 0;
     for (uint32_t s = 1; s < SEGMENTS_MAX && missing < 64; s++) {
         uint64_t bytes = 0;
-        missing = segment_of(disk, s, &bytes) != NULL ? 0 : missing + 1;
+        uint64_t end = 0;
+        missing = segment_of(disk, s, &bytes, &end) ? 0 : missing + 1;
         used += bytes;
     }
     return used;
@@ -129,33 +128,26 @@ static bool pick_block(struct tn__log_faults *faults, const struct tn__sim_disk 
     *segment =
         extent.oldest + (uint32_t)tn__log_faults_below(faults, extent.newest - extent.oldest + 1);
     uint64_t bytes = 0;
-    const uint8_t *content = segment_of(disk, *segment, &bytes);
+    uint64_t end = 0;
+    bool found = segment_of(disk, *segment, &bytes, &end);
     if (*segment == extent.newest) {
         bytes = extent.end > TAIL_BYTES ? extent.end - TAIL_BYTES : 0;
     } else if (*segment + 1 == extent.newest && extent.end < TAIL_BYTES) {
         return false;
     }
-    if (content == NULL || bytes < BLOCK) {
+    if (!found || bytes < BLOCK) {
         return false;
     }
     *offset = tn__log_faults_below(faults, bytes / BLOCK) * BLOCK;
     return true;
 }
 
-static void put_block(struct tn__sim_disk *disk, uint32_t segment, uint64_t offset,
-                      const uint8_t *block)
+static bool look_at_block(const struct tn__sim_disk *disk, uint32_t segment, uint64_t offset,
+                          uint8_t block[BLOCK])
 {
     char name[16];
-    uint64_t bytes = 0;
     name_of(segment, name);
-    const uint8_t *content = tn__sim_disk_peek(disk, name, &bytes);
-    tn_assert(content != NULL && offset + BLOCK <= bytes);
-    uint8_t *changed = malloc(bytes);
-    tn_assert(changed != NULL);
-    memcpy(changed, content, bytes);
-    memcpy(changed + offset, block, BLOCK);
-    tn__sim_disk_put(disk, name, changed, bytes);
-    free(changed);
+    return tn__sim_disk_look(disk, name, offset, block, BLOCK);
 }
 
 static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32_t process,
@@ -166,10 +158,9 @@ static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32
     if (!pick_block(faults, disk, &segment, &offset)) {
         return false;
     }
-    uint64_t bytes = 0;
     uint8_t block[BLOCK] = {0};
-    const uint8_t *from = segment_of(disk, segment, &bytes);
-    memcpy(block, from + offset, BLOCK);
+    bool is_there = look_at_block(disk, segment, offset, block);
+    tn_assert(is_there);
     uint32_t other = 0;
     uint64_t other_offset = 0;
     char name[16];
@@ -185,18 +176,15 @@ static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32
         if (!pick_block(faults, disk, &other, &other_offset)) {
             return false;
         }
-        memcpy(block, segment_of(disk, other, &bytes) + other_offset, BLOCK);
+        is_there = look_at_block(disk, other, other_offset, block);
+        tn_assert(is_there);
         break;
-    case TN_LOG_FAULT_LOST_SYNC: {
-        const uint8_t *older = faults->older[process] != NULL
-                                   ? segment_of(faults->older[process], segment, &bytes)
-                                   : NULL;
+    case TN_LOG_FAULT_LOST_SYNC:
         memset(block, 0, BLOCK);
-        if (older != NULL && offset + BLOCK <= bytes) {
-            memcpy(block, older + offset, BLOCK);
+        if (faults->older[process] != NULL) {
+            tn_maybe(look_at_block(faults->older[process], segment, offset, block));
         }
         break;
-    }
     default: { /* FILE_LOST: missing, or empty; the newest would take the last batches with it */
         struct extent extent;
         if (!extent_of(disk, &extent) || segment == extent.newest) {
@@ -210,8 +198,7 @@ static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32
         return true;
     }
     }
-    put_block(disk, segment, offset, block);
-    return true;
+    return tn__sim_disk_patch(disk, name, offset, block, BLOCK);
 }
 
 void tn__log_faults_harm(struct tn__log_faults *faults, uint32_t process)

@@ -115,25 +115,31 @@ static uint32_t *newest_of(const struct found *found)
     return newest;
 }
 
-/* How long a prefix is known committed, and its chain. */
+/* How long a prefix is known committed, and its chain: the longest that a record vouches for. */
 static void find_committed(struct found *found, const uint32_t *newest)
 {
     uint64_t said = 0;
     for (uint32_t i = 0; i < found->said_count; i++) {
         said = found->said[i].committed > said ? found->said[i].committed : said;
     }
-    uint64_t checksum = 0;
+    uint64_t most = said < found->highest ? said : found->highest;
+    uint64_t *chain = tn__log_world_grow(NULL, (size_t)(most + 1) * sizeof(chain[0]));
     uint64_t whole = 0;
-    for (uint64_t slot = 1; slot <= said && slot <= found->highest && newest[slot] != 0; slot++) {
+    chain[0] = 0;
+    for (uint64_t slot = 1; slot <= most && newest[slot] != 0; slot++) {
+        chain[slot] =
+            tn_log_checksum(chain[whole], slot, &found->entries.entries[newest[slot] - 1].value);
         whole = slot;
-        checksum = tn_log_checksum(checksum, slot, &found->entries.entries[newest[slot] - 1].value);
-        for (uint32_t i = 0; i < found->said_count; i++) {
-            if (found->said[i].committed == slot && found->said[i].checksum == checksum) {
-                found->state.committed = slot;
-                found->state.checksum = checksum;
-            }
+    }
+    for (uint32_t i = 0; i < found->said_count; i++) {
+        uint64_t slot = found->said[i].committed;
+        if (slot <= whole && slot > found->state.committed &&
+            found->said[i].checksum == chain[slot]) {
+            found->state.committed = slot;
+            found->state.checksum = chain[slot];
         }
     }
+    free(chain);
     bool has_hole = whole < said;
     tn_assert(found->state.committed == said || has_hole || found->state.damaged != 0); /* C3 */
 }

@@ -38,11 +38,14 @@ struct tn__sim_disk {
     bool crashed;
     struct tn__sim_disk_plan plan;
     struct tn__sim_disk_inode *inodes[INODES_MAX];
+    struct handle handles[OPEN_MAX];
+    uint8_t *shown; /* the file that was peeked at last */
+    uint64_t shown_room;
+    uint32_t queue_count;
+    /* From here on what has not been counted is not initialised. */
     struct tn__sim_disk_names cached;
     struct tn__sim_disk_names durable;
-    uint32_t queue_count;
     struct tn__sim_disk_renaming queue[QUEUE_MAX];
-    struct handle handles[OPEN_MAX];
 };
 
 /* ---- Names --------------------------------------------------------------------------------- */
@@ -306,7 +309,7 @@ static int sim_read(void *context, tn__file file, uint64_t offset, void *bytes, 
     *done = transfer_bytes(disk, handle->direct, length);
     *done = *done < length ? *done : length;
     if (*done > 0) {
-        memcpy(bytes, inode->cached.bytes + offset, *done);
+        tn__sim_disk_bytes_read(&inode->cached, offset, bytes, *done);
     }
     return operation_end(disk);
 }
@@ -495,7 +498,8 @@ static const struct tn__file_operations sim_operations = {
 struct tn__sim_disk *tn__sim_disk_new(uint64_t seed)
 {
     struct tn__sim_disk *disk = tn__sim_disk_allocate(NULL, sizeof(*disk));
-    memset(disk, 0, sizeof(*disk));
+    memset(disk, 0, offsetof(struct tn__sim_disk, cached));
+    disk->cached.count = disk->durable.count = 0;
     disk->random = seed;
     return disk;
 }
@@ -508,6 +512,7 @@ void tn__sim_disk_free(struct tn__sim_disk *disk)
     for (uint32_t i = 0; i < INODES_MAX; i++) {
         tn__sim_disk_inode_free(disk->inodes[i]);
     }
+    free(disk->shown);
     free(disk);
 }
 
@@ -519,8 +524,8 @@ struct tn__sim_disk *tn__sim_disk_copy(const struct tn__sim_disk *disk, uint64_t
             copy->inodes[i] = tn__sim_disk_inode_copy(disk->inodes[i]);
         }
     }
-    copy->cached = disk->cached;
-    copy->durable = disk->durable;
+    tn__sim_disk_names_copy(&copy->cached, &disk->cached);
+    tn__sim_disk_names_copy(&copy->durable, &disk->durable);
     copy->queue_count = disk->queue_count;
     memcpy(copy->queue, disk->queue, disk->queue_count * sizeof(disk->queue[0]));
     return copy;
@@ -561,7 +566,7 @@ static void machine_stop(struct tn__sim_disk *disk)
 static void machine_start(struct tn__sim_disk *disk)
 {
     disk->queue_count = 0;
-    disk->cached = disk->durable;
+    tn__sim_disk_names_copy(&disk->cached, &disk->durable);
     for (uint32_t i = 0; i < INODES_MAX; i++) {
         if (disk->inodes[i] != NULL) {
             tn__sim_disk_inode_drop(disk->inodes[i]);
@@ -618,24 +623,86 @@ void tn__sim_disk_restart_with(struct tn__sim_disk *disk, const bool *lands)
 
 /* ---- For tests ----------------------------------------------------------------------------- */
 
-const uint8_t *tn__sim_disk_peek(const struct tn__sim_disk *disk, const char *name, uint64_t *bytes)
+/* The file as readers see it; NULL: there is none. */
+static const struct tn__sim_disk_bytes *cached_of(const struct tn__sim_disk *disk, const char *name)
 {
-    static const uint8_t nothing[1];
     int32_t inode = tn__sim_disk_names_find(&disk->cached, name);
-    if (inode == TN_SIM_DISK_NO_INODE) {
+    return inode != TN_SIM_DISK_NO_INODE ? &disk->inodes[inode]->cached : NULL;
+}
+
+const uint8_t *tn__sim_disk_peek(struct tn__sim_disk *disk, const char *name, uint64_t *bytes)
+{
+    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
+    if (file == NULL) {
         return NULL;
     }
-    *bytes = disk->inodes[inode]->cached.size;
-    return *bytes > 0 ? disk->inodes[inode]->cached.bytes : nothing;
+    if (file->size >= disk->shown_room) {
+        disk->shown_room = file->size + 1;
+        disk->shown = tn__sim_disk_allocate(disk->shown, disk->shown_room);
+    }
+    tn__sim_disk_bytes_read(file, 0, disk->shown, file->size);
+    *bytes = file->size;
+    return disk->shown;
+}
+
+bool tn__sim_disk_look(const struct tn__sim_disk *disk, const char *name, uint64_t offset,
+                       void *bytes, size_t length)
+{
+    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
+    if (file == NULL || offset > file->size || length > file->size - offset) {
+        return false;
+    }
+    tn__sim_disk_bytes_read(file, offset, bytes, length);
+    return true;
+}
+
+bool tn__sim_disk_extent(const struct tn__sim_disk *disk, const char *name, uint64_t *bytes,
+                         uint64_t *end)
+{
+    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
+    *bytes = file != NULL ? file->size : 0;
+    *end = file != NULL ? tn__sim_disk_bytes_end(file) : 0;
+    return file != NULL;
+}
+
+/* A new file, durable, gets the name. */
+static void put(struct tn__sim_disk *disk, const char *name, int32_t inode)
+{
+    tn__sim_disk_inode_sync(disk->inodes[inode]);
+    tn__sim_disk_names_set(&disk->cached, name, inode);
+    tn__sim_disk_names_set(&disk->durable, name, inode);
 }
 
 void tn__sim_disk_put(struct tn__sim_disk *disk, const char *name, const void *bytes, size_t length)
 {
     int32_t inode = inode_new(disk);
     tn__sim_disk_inode_write(disk->inodes[inode], 0, bytes, length);
-    tn__sim_disk_inode_sync(disk->inodes[inode]);
-    tn__sim_disk_names_set(&disk->cached, name, inode);
-    tn__sim_disk_names_set(&disk->durable, name, inode);
+    put(disk, name, inode);
+}
+
+bool tn__sim_disk_patch(struct tn__sim_disk *disk, const char *name, uint64_t offset,
+                        const void *bytes, size_t length)
+{
+    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
+    if (file == NULL || offset > file->size || length > file->size - offset) {
+        return false;
+    }
+    int32_t inode = inode_new(disk);
+    tn__sim_disk_bytes_copy(&disk->inodes[inode]->cached, file);
+    tn__sim_disk_bytes_copy(&disk->inodes[inode]->durable, file);
+    tn__sim_disk_inode_write(disk->inodes[inode], offset, bytes, length);
+    put(disk, name, inode);
+    return true;
+}
+
+static void flip_byte(struct tn__sim_disk_bytes *file, uint64_t at, uint8_t inverted)
+{
+    uint8_t byte;
+    if (at < file->size) {
+        tn__sim_disk_bytes_read(file, at, &byte, 1);
+        byte ^= inverted;
+        tn__sim_disk_bytes_write(file, at, &byte, 1);
+    }
 }
 
 bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit)
@@ -644,12 +711,8 @@ bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit
     if (inode == TN_SIM_DISK_NO_INODE || bit / 8 >= disk->inodes[inode]->cached.size) {
         return false;
     }
-    struct tn__sim_disk_inode *file = disk->inodes[inode];
-    uint8_t inverted = (uint8_t)(1U << (bit % 8));
-    file->cached.bytes[bit / 8] ^= inverted;
-    if (bit / 8 < file->durable.size) {
-        file->durable.bytes[bit / 8] ^= inverted;
-    }
+    flip_byte(&disk->inodes[inode]->cached, bit / 8, (uint8_t)(1U << (bit % 8)));
+    flip_byte(&disk->inodes[inode]->durable, bit / 8, (uint8_t)(1U << (bit % 8)));
     return true;
 }
 

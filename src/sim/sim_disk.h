@@ -77,12 +77,25 @@ void tn__sim_disk_restart_with(struct tn__sim_disk *disk, const bool *lands);
 
 /* The bytes of a file as a reader sees them, valid until the next call for this disk; NULL if there
  * is none. */
-const uint8_t *tn__sim_disk_peek(const struct tn__sim_disk *disk, const char *name,
-                                 uint64_t *bytes);
+const uint8_t *tn__sim_disk_peek(struct tn__sim_disk *disk, const char *name, uint64_t *bytes);
+
+/* Some of them, copied; false: they are not all there. */
+bool tn__sim_disk_look(const struct tn__sim_disk *disk, const char *name, uint64_t offset,
+                       void *bytes, size_t length);
+
+/* The size of a file as a reader sees it, and where its zeros at the end begin; false if there is
+ * none. */
+bool tn__sim_disk_extent(const struct tn__sim_disk *disk, const char *name, uint64_t *bytes,
+                         uint64_t *end);
 
 /* Put a file there, durable, in place of what had the name. */
 void tn__sim_disk_put(struct tn__sim_disk *disk, const char *name, const void *bytes,
                       size_t length);
+
+/* Put a file in place of one as a reader sees it, durable, that differs from it in some of its
+ * bytes; false: they are not all there. */
+bool tn__sim_disk_patch(struct tn__sim_disk *disk, const char *name, uint64_t offset,
+                        const void *bytes, size_t length);
 
 /* Invert one bit of a file for good; false if it has no such bit. (fault.D7) */
 bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit);

@@ -8,57 +8,9 @@
 #include "base/random.h"
 
 enum {
-    SECTOR_BYTES = 512,
+    SECTOR_BYTES = TN_SIM_DISK_SECTOR_BYTES,
     TEAR_BYTES = 8,
 };
-
-/* Larger files than this are not for memory. */
-#define FILE_BYTES_MAX ((uint64_t)1 << 30)
-
-void *tn__sim_disk_allocate(void *old, size_t bytes)
-{
-    void *memory = realloc(old, bytes);
-    tn_assert(memory != NULL || bytes == 0);
-    return memory;
-}
-
-/* ---- Growing bytes ------------------------------------------------------------------------- */
-
-static void bytes_resize(struct tn__sim_disk_bytes *file, uint64_t size)
-{
-    tn_assert(size <= FILE_BYTES_MAX);
-    if (size > file->capacity) {
-        uint64_t capacity = file->capacity == 0 ? SECTOR_BYTES : file->capacity;
-        while (capacity < size) {
-            capacity *= 2;
-        }
-        file->bytes = tn__sim_disk_allocate(file->bytes, capacity);
-        memset(file->bytes + file->capacity, 0, capacity - file->capacity);
-        file->capacity = capacity;
-    }
-    if (size < file->size) {
-        memset(file->bytes + size, 0, file->size - size);
-    }
-    file->size = size;
-}
-
-static void bytes_write(struct tn__sim_disk_bytes *file, uint64_t offset, const uint8_t *bytes,
-                        uint64_t length)
-{
-    if (length == 0) {
-        return;
-    }
-    if (offset + length > file->size) {
-        bytes_resize(file, offset + length);
-    }
-    memcpy(file->bytes + offset, bytes, length);
-}
-
-static void bytes_copy(struct tn__sim_disk_bytes *to, const struct tn__sim_disk_bytes *from)
-{
-    bytes_resize(to, 0);
-    bytes_write(to, 0, from->bytes, from->size);
-}
 
 /* ---- The queue ----------------------------------------------------------------------------- */
 
@@ -72,12 +24,25 @@ static struct tn__sim_disk_change *queue_add(struct tn__sim_disk_inode *inode)
     return &inode->queue[inode->queue_count++];
 }
 
+static bool is_truncation(const struct tn__sim_disk_change *change)
+{
+    return change->length == 0;
+}
+
+/* A part of a change lands: `length` bytes from `at` on. */
+static void change_land(struct tn__sim_disk_bytes *file, const struct tn__sim_disk_change *change,
+                        uint64_t at, uint64_t length)
+{
+    tn__sim_disk_bytes_land(file, change->offset + at, &change->bytes,
+                            change->offset % SECTOR_BYTES + at, length);
+}
+
 static void change_apply(struct tn__sim_disk_bytes *file, const struct tn__sim_disk_change *change)
 {
-    if (change->bytes == NULL) {
-        bytes_resize(file, change->offset);
+    if (is_truncation(change)) {
+        tn__sim_disk_bytes_resize(file, change->offset);
     } else {
-        bytes_write(file, change->offset, change->bytes, change->length);
+        change_land(file, change, 0, change->length);
     }
 }
 
@@ -87,14 +52,9 @@ void tn__sim_disk_inode_write(struct tn__sim_disk_inode *inode, uint64_t offset,
     if (length == 0) {
         return;
     }
-    tn_assert(offset <= FILE_BYTES_MAX && length <= FILE_BYTES_MAX);
     struct tn__sim_disk_change *change = queue_add(inode);
-    *change = (struct tn__sim_disk_change){
-        .bytes = tn__sim_disk_allocate(NULL, length),
-        .offset = offset,
-        .length = length,
-    };
-    memcpy(change->bytes, bytes, length);
+    *change = (struct tn__sim_disk_change){.offset = offset, .length = length};
+    tn__sim_disk_bytes_write(&change->bytes, offset % SECTOR_BYTES, bytes, length);
     change_apply(&inode->cached, change);
 }
 
@@ -117,32 +77,39 @@ void tn__sim_disk_inode_through(struct tn__sim_disk_inode *inode)
 {
     tn_assert(inode->queue_count > 0);
     struct tn__sim_disk_change *last = &inode->queue[inode->queue_count - 1];
-    if (last->bytes == NULL || last->offset + last->length > inode->durable.size) {
+    if (is_truncation(last) || last->offset + last->length > inode->durable.size) {
         return;
     }
     change_apply(&inode->durable, last);
-    free(last->bytes);
+    tn__sim_disk_bytes_free(&last->bytes);
     inode->queue_count--;
 }
 
 void tn__sim_disk_inode_drop(struct tn__sim_disk_inode *inode)
 {
     for (uint32_t i = 0; i < inode->queue_count; i++) {
-        free(inode->queue[i].bytes);
+        tn__sim_disk_bytes_free(&inode->queue[i].bytes);
     }
     inode->queue_count = 0;
 }
 
 void tn__sim_disk_inode_revert(struct tn__sim_disk_inode *inode)
 {
-    bytes_copy(&inode->cached, &inode->durable);
+    tn__sim_disk_bytes_copy(&inode->cached, &inode->durable);
 }
 
 /* ---- What a crash lets through ------------------------------------------------------------- */
 
-/* Let one sector's part of a change land: whole, not at all, or one end of it. */
-static void sector_scatter(struct tn__sim_disk_bytes *file, const struct tn__sim_disk_change *piece,
-                           uint64_t *random)
+/* A change's part in one sector. */
+struct piece {
+    const struct tn__sim_disk_change *change;
+    uint64_t at;
+    uint64_t length;
+};
+
+/* Let one piece land: whole, not at all, or one end of it. */
+static void piece_scatter(struct tn__sim_disk_bytes *file, const struct piece *piece,
+                          uint64_t *random)
 {
     uint64_t steps = (piece->length + TEAR_BYTES - 1) / TEAR_BYTES;
     uint64_t cut = TEAR_BYTES * tn__random_below(random, steps + 1);
@@ -151,20 +118,26 @@ static void sector_scatter(struct tn__sim_disk_bytes *file, const struct tn__sim
     case 0:
         break;
     case 1:
-        bytes_write(file, piece->offset, piece->bytes, piece->length);
+        change_land(file, piece->change, piece->at, piece->length);
         break;
     case 2:
-        bytes_write(file, piece->offset, piece->bytes, cut);
+        change_land(file, piece->change, piece->at, cut);
         break;
     default:
-        bytes_write(file, piece->offset + cut, piece->bytes + cut, piece->length - cut);
+        change_land(file, piece->change, piece->at + cut, piece->length - cut);
         break;
     }
 }
 
-/* The queued writes cut at sector bounds; the bytes stay the queue's. Returns how many. */
-static uint32_t queue_cut(const struct tn__sim_disk_inode *inode,
-                          struct tn__sim_disk_change **pieces)
+/* How much of a change lies in the sector of its byte `at`. */
+static uint64_t piece_bytes(const struct tn__sim_disk_change *change, uint64_t at)
+{
+    uint64_t rest = SECTOR_BYTES - (change->offset + at) % SECTOR_BYTES;
+    return rest < change->length - at ? rest : change->length - at;
+}
+
+/* The queued writes cut at sector bounds. Returns how many. */
+static uint32_t queue_cut(const struct tn__sim_disk_inode *inode, struct piece **pieces)
 {
     uint64_t most = 0;
     for (uint32_t i = 0; i < inode->queue_count; i++) {
@@ -175,13 +148,8 @@ static uint32_t queue_cut(const struct tn__sim_disk_inode *inode,
     for (uint32_t i = 0; i < inode->queue_count; i++) {
         const struct tn__sim_disk_change *change = &inode->queue[i];
         for (uint64_t at = 0; at < change->length;) {
-            uint64_t length = SECTOR_BYTES - (change->offset + at) % SECTOR_BYTES;
-            length = length < change->length - at ? length : change->length - at;
-            (*pieces)[count++] = (struct tn__sim_disk_change){
-                .bytes = change->bytes + at,
-                .offset = change->offset + at,
-                .length = length,
-            };
+            uint64_t length = piece_bytes(change, at);
+            (*pieces)[count++] = (struct piece){.change = change, .at = at, .length = length};
             at += length;
         }
     }
@@ -192,27 +160,27 @@ static uint32_t queue_cut(const struct tn__sim_disk_inode *inode,
 void tn__sim_disk_inode_scatter(struct tn__sim_disk_inode *inode, uint64_t *random)
 {
     for (uint32_t i = 0; i < inode->queue_count; i++) {
-        if (inode->queue[i].bytes == NULL && tn__random_below(random, 2) == 0) {
-            bytes_resize(&inode->durable, inode->queue[i].offset);
+        if (is_truncation(&inode->queue[i]) && tn__random_below(random, 2) == 0) {
+            tn__sim_disk_bytes_resize(&inode->durable, inode->queue[i].offset);
         }
     }
-    struct tn__sim_disk_change *pieces;
+    struct piece *pieces;
     uint32_t count = queue_cut(inode, &pieces);
     /* In any order: of two writes to one sector the earlier may land last. */
     for (uint32_t i = count; i > 1; i--) {
         uint64_t j = tn__random_below(random, i);
-        struct tn__sim_disk_change piece = pieces[i - 1];
+        struct piece piece = pieces[i - 1];
         pieces[i - 1] = pieces[j];
         pieces[j] = piece;
     }
     for (uint32_t i = 0; i < count; i++) {
-        sector_scatter(&inode->durable, &pieces[i], random);
+        piece_scatter(&inode->durable, &pieces[i], random);
     }
     free(pieces);
     /* The new size may land without the bytes: zeros where they should be. (fault.D14) */
     if (inode->durable.size < inode->cached.size && inode->queue_count > 0 &&
         tn__random_below(random, 2) == 0) {
-        bytes_resize(&inode->durable, inode->cached.size);
+        tn__sim_disk_bytes_resize(&inode->durable, inode->cached.size);
     }
     tn__sim_disk_inode_drop(inode);
 }
@@ -221,7 +189,7 @@ static uint64_t change_pieces(const struct tn__sim_disk_change *change)
 {
     uint64_t first = change->offset / SECTOR_BYTES;
     uint64_t end = (change->offset + change->length + SECTOR_BYTES - 1) / SECTOR_BYTES;
-    return change->bytes == NULL ? 1 : end - first;
+    return is_truncation(change) ? 1 : end - first;
 }
 
 uint64_t tn__sim_disk_inode_pieces(const struct tn__sim_disk_inode *inode)
@@ -237,18 +205,17 @@ void tn__sim_disk_inode_land(struct tn__sim_disk_inode *inode, const bool *lands
 {
     for (uint32_t i = 0; i < inode->queue_count; i++) {
         const struct tn__sim_disk_change *change = &inode->queue[i];
-        if (change->bytes == NULL) {
+        if (is_truncation(change)) {
             if (*lands) {
-                bytes_resize(&inode->durable, change->offset);
+                tn__sim_disk_bytes_resize(&inode->durable, change->offset);
             }
             lands++;
             continue;
         }
         for (uint64_t at = 0; at < change->length; lands++) {
-            uint64_t length = SECTOR_BYTES - (change->offset + at) % SECTOR_BYTES;
-            length = length < change->length - at ? length : change->length - at;
+            uint64_t length = piece_bytes(change, at);
             if (*lands) {
-                bytes_write(&inode->durable, change->offset + at, change->bytes + at, length);
+                change_land(&inode->durable, change, at, length);
             }
             at += length;
         }
@@ -268,16 +235,13 @@ struct tn__sim_disk_inode *tn__sim_disk_inode_new(void)
 struct tn__sim_disk_inode *tn__sim_disk_inode_copy(const struct tn__sim_disk_inode *inode)
 {
     struct tn__sim_disk_inode *copy = tn__sim_disk_inode_new();
-    bytes_copy(&copy->cached, &inode->cached);
-    bytes_copy(&copy->durable, &inode->durable);
+    tn__sim_disk_bytes_copy(&copy->cached, &inode->cached);
+    tn__sim_disk_bytes_copy(&copy->durable, &inode->durable);
     for (uint32_t i = 0; i < inode->queue_count; i++) {
         const struct tn__sim_disk_change *change = &inode->queue[i];
         struct tn__sim_disk_change *twin = queue_add(copy);
-        *twin = *change;
-        if (change->bytes != NULL) {
-            twin->bytes = tn__sim_disk_allocate(NULL, change->length);
-            memcpy(twin->bytes, change->bytes, change->length);
-        }
+        *twin = (struct tn__sim_disk_change){.offset = change->offset, .length = change->length};
+        tn__sim_disk_bytes_copy(&twin->bytes, &change->bytes);
     }
     return copy;
 }
@@ -289,7 +253,7 @@ void tn__sim_disk_inode_free(struct tn__sim_disk_inode *inode)
     }
     tn__sim_disk_inode_drop(inode);
     free(inode->queue);
-    free(inode->cached.bytes);
-    free(inode->durable.bytes);
+    tn__sim_disk_bytes_free(&inode->cached);
+    tn__sim_disk_bytes_free(&inode->durable);
     free(inode);
 }

@@ -7,18 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Growing bytes; those past `size` are zero. */
-struct tn__sim_disk_bytes {
-    uint8_t *bytes;
-    uint64_t size;
-    uint64_t capacity;
-};
+#include "sim/sim_disk_bytes.h"
 
 /* A queued change: bytes at an offset, or, without bytes, a truncation to the offset. */
 struct tn__sim_disk_change {
-    uint8_t *bytes;
+    struct tn__sim_disk_bytes bytes; /* at the same place within a sector as in the file */
     uint64_t offset;
-    uint64_t length;
+    uint64_t length; /* 0: a truncation */
 };
 
 struct tn__sim_disk_inode {
@@ -28,9 +23,6 @@ struct tn__sim_disk_inode {
     uint32_t queue_count;
     uint32_t queue_capacity;
 };
-
-/* realloc that never returns NULL for a size above 0. */
-void *tn__sim_disk_allocate(void *old, size_t bytes);
 
 struct tn__sim_disk_inode *tn__sim_disk_inode_new(void);
 struct tn__sim_disk_inode *tn__sim_disk_inode_copy(const struct tn__sim_disk_inode *inode);

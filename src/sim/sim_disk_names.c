@@ -22,6 +22,12 @@ void tn__sim_disk_name_copy(char to[TN_SIM_DISK_NAME_SIZE], const char *name)
     memcpy(to, name, length + 1);
 }
 
+void tn__sim_disk_names_copy(struct tn__sim_disk_names *to, const struct tn__sim_disk_names *from)
+{
+    to->count = from->count;
+    memcpy(to->entries, from->entries, from->count * sizeof(from->entries[0]));
+}
+
 void tn__sim_disk_names_set(struct tn__sim_disk_names *directory, const char *name, int32_t inode)
 {
     uint32_t at = 0;

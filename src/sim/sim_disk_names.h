@@ -35,6 +35,7 @@ int32_t tn__sim_disk_names_find(const struct tn__sim_disk_names *directory, cons
 /* Make `name` stand for the inode; TN_SIM_DISK_NO_INODE removes it. */
 void tn__sim_disk_names_set(struct tn__sim_disk_names *directory, const char *name, int32_t inode);
 
+void tn__sim_disk_names_copy(struct tn__sim_disk_names *to, const struct tn__sim_disk_names *from);
 void tn__sim_disk_name_copy(char to[TN_SIM_DISK_NAME_SIZE], const char *name);
 void tn__sim_disk_renaming_apply(struct tn__sim_disk_names *directory,
                                  const struct tn__sim_disk_renaming *renaming);

@@ -297,8 +297,10 @@ static void a_file_grows_by_zeros_and_its_copy_is_its_own(void **state)
     assert_int_equal(inode->queue_count, 4);
     assert_int_equal(copy->queue_count, 0);
     assert_int_equal(copy->durable.size, 1003);
-    assert_int_equal(copy->durable.bytes[0], 0);
-    assert_memory_equal(copy->durable.bytes + 999, "\0a\0\0", 4);
+    char bytes[1003];
+    tn__sim_disk_bytes_read(&copy->durable, 0, bytes, sizeof(bytes));
+    assert_int_equal(bytes[0], 0);
+    assert_memory_equal(bytes + 999, "\0a\0\0", 4);
     assert_int_equal(inode->durable.size, 0);
     tn__sim_disk_inode_drop(inode);
     tn__sim_disk_inode_revert(inode);
@@ -361,6 +363,35 @@ static void what_lands_can_be_chosen_piece_by_piece(void **state)
     }
 }
 
+static void what_is_patched_differs_there_and_nowhere_else(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(1);
+    uint64_t size = 0;
+    uint64_t end = 0;
+    char byte = 'z';
+    assert_int_equal(rig_write(&rig, SECTOR, 'n', 2 * SECTOR), TN_OK);
+    assert_false(tn__sim_disk_patch(rig.disk, "g", 0, "p", 1));
+    assert_false(tn__sim_disk_patch(rig.disk, "f", 3 * SECTOR, "p", 1));
+    assert_true(tn__sim_disk_patch(rig.disk, "f", SECTOR + 1, "p", 1));
+    tn__sim_disk_restart(rig.disk, TN_SIM_DISK_LOSE_ALL);
+    const char *found = rig_peek(&rig, "f", &size);
+    assert_int_equal(size, 3 * SECTOR); /* as a reader saw it, and durable */
+    for (uint64_t i = 0; i < size; i++) {
+        assert_int_equal(found[i], i == SECTOR + 1 ? 'p' : i < SECTOR ? 'o' : 'n');
+    }
+    assert_true(tn__sim_disk_look(rig.disk, "f", SECTOR + 1, &byte, 1));
+    assert_int_equal(byte, 'p');
+    assert_false(tn__sim_disk_look(rig.disk, "f", 3 * SECTOR, &byte, 1));
+    assert_false(tn__sim_disk_look(rig.disk, "g", 0, &byte, 1));
+    tn__sim_disk_put(rig.disk, "g", "\0x\0\0", 4);
+    assert_true(tn__sim_disk_extent(rig.disk, "g", &size, &end));
+    assert_int_equal(size, 4);
+    assert_int_equal(end, 2);
+    assert_false(tn__sim_disk_extent(rig.disk, "h", &size, &end));
+    tn__sim_disk_free(rig.disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +406,7 @@ int main(void)
         cmocka_unit_test(after_a_crash_nothing_works_until_the_restart),
         cmocka_unit_test(a_direct_write_is_durable_where_the_file_was),
         cmocka_unit_test(what_lands_can_be_chosen_piece_by_piece),
+        cmocka_unit_test(what_is_patched_differs_there_and_nowhere_else),
         cmocka_unit_test(a_lock_falls_with_its_holder),
         cmocka_unit_test(the_same_seed_gives_the_same_disk),
         cmocka_unit_test(a_file_grows_by_zeros_and_its_copy_is_its_own),
