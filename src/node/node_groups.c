@@ -328,7 +328,15 @@ void tn__node_groups_turn_end(struct tn_node *node)
         return;
     }
     run_ops(groups, NULL); /* what nobody woke us for, too */
-    /* The disk works while the frames travel (N3). */
+    tn__groups_frames_flush(groups);
+}
+
+void tn__node_groups_turn_write(struct tn_node *node)
+{
+    struct tn__groups *groups = node->groups;
+    if (groups == NULL || groups->stopped) {
+        return;
+    }
     if (tn__store_turn_end(&groups->store) && groups->gave) {
         groups->gave = false;
         crowd_begin(groups);
@@ -337,7 +345,6 @@ void tn__node_groups_turn_end(struct tn_node *node)
         uv_async_send(&groups->wake); /* left after the ops were taken, while it was crowded */
     }
     groups->reopened = false;
-    tn__groups_frames_flush(groups);
 }
 
 /* The machines' deadline as the slack moves it. */

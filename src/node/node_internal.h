@@ -216,8 +216,9 @@ void tn__node_leases_close(struct tn_node *node);
 
 struct tn__groups;
 
-/* The turn ends: records to the writer, frames to the connections. */
+/* The turn ends: frames to the connections, and when these have gone, records to the disk. */
 void tn__node_groups_turn_end(struct tn_node *node);
+void tn__node_groups_turn_write(struct tn_node *node);
 tn_time tn__node_groups_deadline(const struct tn_node *node);
 void tn__node_groups_timers(struct tn_node *node, tn_time now);
 enum tn__frame_fault tn__node_groups_frame(struct tn_node *node, uint32_t member,

@@ -304,6 +304,8 @@ void tn__node_turn_end(struct tn_node *node)
         }
     }
     tn__peers_flush(node->peers);
+    /* The disk works while the frames travel (N3), and they have the longer way. */
+    tn__node_groups_turn_write(node);
     if (node->front.context != NULL) {
         node->front.on_turn_end(node->front.context);
     }
