@@ -1,4 +1,5 @@
-/* The simulated disk: names, open files, and the plan of faults. The bytes are sim_disk_inode.c's.
+/* The simulated disk: names, open files, and the plan of faults. The bytes are sim_disk_inode.c's,
+ * looking at files and harming them is sim_disk_harm.c's.
  *
  * Names have the same two states as bytes: `cached` is what lookups see, `durable` what a crash
  * leaves, and `queue` the changes since the directory was synced. Inodes are referred to by index;
@@ -12,40 +13,10 @@
 
 #include "base/assert.h"
 #include "base/random.h"
-#include "sim/sim_disk_inode.h"
-#include "sim/sim_disk_names.h"
+#include "sim/sim_disk_internal.h"
 
 enum {
-    INODES_MAX = 1024,
-    OPEN_MAX = 64,
-    QUEUE_MAX = 512,
     DIRECT_BYTES = 512,
-};
-
-struct handle {
-    bool used;
-    bool is_directory;
-    bool writable;
-    bool direct;
-    bool locked;
-    int32_t inode;
-    uint64_t generation; /* of the slot: an old handle is told from its successor */
-};
-
-struct tn__sim_disk {
-    uint64_t random;
-    uint64_t operations;
-    bool crashed;
-    struct tn__sim_disk_plan plan;
-    struct tn__sim_disk_inode *inodes[INODES_MAX];
-    struct handle handles[OPEN_MAX];
-    uint8_t *shown; /* the file that was peeked at last */
-    uint64_t shown_room;
-    uint32_t queue_count;
-    /* From here on what has not been counted is not initialised. */
-    struct tn__sim_disk_names cached;
-    struct tn__sim_disk_names durable;
-    struct tn__sim_disk_renaming queue[QUEUE_MAX];
 };
 
 /* ---- Names --------------------------------------------------------------------------------- */
@@ -53,7 +24,7 @@ struct tn__sim_disk {
 static void rename_queued(struct tn__sim_disk *disk, const char *from, const char *to,
                           int32_t inode)
 {
-    tn_assert(disk->queue_count < QUEUE_MAX);
+    tn_assert(disk->queue_count < TN_SIM_DISK_QUEUE_MAX);
     struct tn__sim_disk_renaming *renaming = &disk->queue[disk->queue_count++];
     renaming->inode = inode;
     tn__sim_disk_name_copy(renaming->from, from);
@@ -84,7 +55,7 @@ static void directory_mark(const struct tn__sim_disk_names *directory, bool *mar
 /* Free what no name, no queued change and no open file refers to. */
 static void inodes_collect(struct tn__sim_disk *disk)
 {
-    bool marks[INODES_MAX] = {false};
+    bool marks[TN_SIM_DISK_INODES_MAX] = {false};
     directory_mark(&disk->cached, marks);
     directory_mark(&disk->durable, marks);
     for (uint32_t i = 0; i < disk->queue_count; i++) {
@@ -92,12 +63,12 @@ static void inodes_collect(struct tn__sim_disk *disk)
             marks[disk->queue[i].inode] = true;
         }
     }
-    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_OPEN_MAX; i++) {
         if (disk->handles[i].used && !disk->handles[i].is_directory) {
             marks[disk->handles[i].inode] = true;
         }
     }
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         if (!marks[i]) {
             tn__sim_disk_inode_free(disk->inodes[i]);
             disk->inodes[i] = NULL;
@@ -105,26 +76,26 @@ static void inodes_collect(struct tn__sim_disk *disk)
     }
 }
 
-static int32_t inode_new(struct tn__sim_disk *disk)
+int32_t tn__sim_disk_inode_add(struct tn__sim_disk *disk)
 {
     int32_t free_slot = 0;
-    while (free_slot < INODES_MAX && disk->inodes[free_slot] != NULL) {
+    while (free_slot < TN_SIM_DISK_INODES_MAX && disk->inodes[free_slot] != NULL) {
         free_slot++;
     }
-    tn_assert(free_slot < INODES_MAX);
+    tn_assert(free_slot < TN_SIM_DISK_INODES_MAX);
     disk->inodes[free_slot] = tn__sim_disk_inode_new();
     return free_slot;
 }
 
-/* Open files are numbered generation * OPEN_MAX + slot. */
-static int handle_new(struct tn__sim_disk *disk, struct handle handle, tn__file *file)
+/* Open files are numbered generation * TN_SIM_DISK_OPEN_MAX + slot. */
+static int handle_new(struct tn__sim_disk *disk, struct tn__sim_disk_handle handle, tn__file *file)
 {
-    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_OPEN_MAX; i++) {
         if (!disk->handles[i].used) {
             handle.used = true;
             handle.generation = disk->handles[i].generation + 1;
             disk->handles[i] = handle;
-            *file = (tn__file)(handle.generation * OPEN_MAX + i);
+            *file = (tn__file)(handle.generation * TN_SIM_DISK_OPEN_MAX + i);
             return TN_OK;
         }
     }
@@ -132,17 +103,17 @@ static int handle_new(struct tn__sim_disk *disk, struct handle handle, tn__file 
 }
 
 /* The open file; NULL if it was closed, by close() or by a restart. */
-static struct handle *handle_find(struct tn__sim_disk *disk, tn__file file)
+static struct tn__sim_disk_handle *handle_find(struct tn__sim_disk *disk, tn__file file)
 {
     tn_assert(file >= 0);
-    struct handle *handle = &disk->handles[(uint64_t)file % OPEN_MAX];
-    bool same = handle->used && handle->generation == (uint64_t)file / OPEN_MAX;
+    struct tn__sim_disk_handle *handle = &disk->handles[(uint64_t)file % TN_SIM_DISK_OPEN_MAX];
+    bool same = handle->used && handle->generation == (uint64_t)file / TN_SIM_DISK_OPEN_MAX;
     return same ? handle : NULL;
 }
 
 static struct tn__sim_disk_inode *inode_find(struct tn__sim_disk *disk, tn__file file)
 {
-    const struct handle *handle = handle_find(disk, file);
+    const struct tn__sim_disk_handle *handle = handle_find(disk, file);
     return handle != NULL && !handle->is_directory ? disk->inodes[handle->inode] : NULL;
 }
 
@@ -195,8 +166,8 @@ static size_t transfer_bytes(struct tn__sim_disk *disk, bool direct, size_t leng
 }
 
 /* What a direct transfer asks of its operands. */
-static bool transfer_aligned(const struct handle *handle, uint64_t offset, const void *bytes,
-                             size_t length)
+static bool transfer_aligned(const struct tn__sim_disk_handle *handle, uint64_t offset,
+                             const void *bytes, size_t length)
 {
     return !handle->direct || (offset % DIRECT_BYTES == 0 && length % DIRECT_BYTES == 0 &&
                                (uintptr_t)bytes % DIRECT_BYTES == 0);
@@ -205,7 +176,7 @@ static bool transfer_aligned(const struct handle *handle, uint64_t offset, const
 static uint64_t bytes_used(const struct tn__sim_disk *disk)
 {
     uint64_t used = 0;
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         used += disk->inodes[i] != NULL ? disk->inodes[i]->cached.size : 0;
     }
     return used;
@@ -220,7 +191,7 @@ static int sim_open_directory(void *context, const char *path, bool create, tn__
     tn_maybe(create);
     int error = operation_begin(disk, false);
     if (error == TN_OK) {
-        error = handle_new(disk, (struct handle){.is_directory = true}, directory);
+        error = handle_new(disk, (struct tn__sim_disk_handle){.is_directory = true}, directory);
     }
     return error != TN_OK ? error : operation_end(disk);
 }
@@ -259,10 +230,10 @@ static int sim_open(void *context, tn__file directory, const char *name, uint32_
         return TN_ERROR_IO;
     }
     if (inode == TN_SIM_DISK_NO_INODE) {
-        inode = inode_new(disk);
+        inode = tn__sim_disk_inode_add(disk);
         rename_queued(disk, "", name, inode);
     }
-    struct handle handle = {
+    struct tn__sim_disk_handle handle = {
         .inode = inode,
         .writable = (mode & TN_FILE_WRITE) != 0,
         .direct = (mode & TN_FILE_DIRECT) != 0,
@@ -273,7 +244,7 @@ static int sim_open(void *context, tn__file directory, const char *name, uint32_
 
 static void sim_close(void *context, tn__file file)
 {
-    struct handle *handle = handle_find(context, file);
+    struct tn__sim_disk_handle *handle = handle_find(context, file);
     if (handle != NULL) {
         handle->used = false;
     }
@@ -296,7 +267,7 @@ static int sim_read(void *context, tn__file file, uint64_t offset, void *bytes, 
 {
     struct tn__sim_disk *disk = context;
     int error = operation_begin(disk, false);
-    const struct handle *handle = handle_find(disk, file);
+    const struct tn__sim_disk_handle *handle = handle_find(disk, file);
     const struct tn__sim_disk_inode *inode = inode_find(disk, file);
     if (error != TN_OK || inode == NULL) {
         return error != TN_OK ? error : TN_ERROR_IO;
@@ -320,7 +291,7 @@ static int sim_write(void *context, tn__file file, uint64_t offset, const void *
     struct tn__sim_disk *disk = context;
     bool was_running = !disk->crashed;
     int error = operation_begin(disk, true);
-    const struct handle *handle = handle_find(disk, file);
+    const struct tn__sim_disk_handle *handle = handle_find(disk, file);
     struct tn__sim_disk_inode *inode = inode_find(disk, file);
     if (inode == NULL || !handle->writable) {
         return TN_ERROR_IO;
@@ -461,12 +432,12 @@ static int sim_lock(void *context, tn__file file)
 {
     struct tn__sim_disk *disk = context;
     int error = operation_begin(disk, false);
-    struct handle *handle = handle_find(disk, file);
+    struct tn__sim_disk_handle *handle = handle_find(disk, file);
     if (error != TN_OK || handle == NULL) {
         return error != TN_OK ? error : TN_ERROR_IO;
     }
-    for (uint32_t i = 0; i < OPEN_MAX; i++) {
-        const struct handle *other = &disk->handles[i];
+    for (uint32_t i = 0; i < TN_SIM_DISK_OPEN_MAX; i++) {
+        const struct tn__sim_disk_handle *other = &disk->handles[i];
         if (other != handle && other->used && other->locked && other->inode == handle->inode) {
             return TN_ERROR_LOCKED;
         }
@@ -509,7 +480,7 @@ void tn__sim_disk_free(struct tn__sim_disk *disk)
     if (disk == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         tn__sim_disk_inode_free(disk->inodes[i]);
     }
     free(disk->shown);
@@ -519,7 +490,7 @@ void tn__sim_disk_free(struct tn__sim_disk *disk)
 struct tn__sim_disk *tn__sim_disk_copy(const struct tn__sim_disk *disk, uint64_t seed)
 {
     struct tn__sim_disk *copy = tn__sim_disk_new(seed);
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         if (disk->inodes[i] != NULL) {
             copy->inodes[i] = tn__sim_disk_inode_copy(disk->inodes[i]);
         }
@@ -555,7 +526,7 @@ bool tn__sim_disk_crashed(const struct tn__sim_disk *disk)
 /* Every open file and lock is gone, and so is the plan. */
 static void machine_stop(struct tn__sim_disk *disk)
 {
-    for (uint32_t i = 0; i < OPEN_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_OPEN_MAX; i++) {
         disk->handles[i].used = false;
     }
     disk->crashed = false;
@@ -567,7 +538,7 @@ static void machine_start(struct tn__sim_disk *disk)
 {
     disk->queue_count = 0;
     tn__sim_disk_names_copy(&disk->cached, &disk->durable);
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         if (disk->inodes[i] != NULL) {
             tn__sim_disk_inode_drop(disk->inodes[i]);
             tn__sim_disk_inode_revert(disk->inodes[i]);
@@ -585,7 +556,7 @@ void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash cra
     }
     if (crash == TN_SIM_DISK_ANY) {
         names_settle(disk, false);
-        for (uint32_t i = 0; i < INODES_MAX; i++) {
+        for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
             if (disk->inodes[i] != NULL) {
                 tn__sim_disk_inode_scatter(disk->inodes[i], &disk->random);
             }
@@ -597,7 +568,7 @@ void tn__sim_disk_restart(struct tn__sim_disk *disk, enum tn__sim_disk_crash cra
 uint64_t tn__sim_disk_pending(const struct tn__sim_disk *disk)
 {
     uint64_t pending = disk->queue_count;
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         pending += disk->inodes[i] != NULL ? tn__sim_disk_inode_pieces(disk->inodes[i]) : 0;
     }
     return pending;
@@ -611,7 +582,7 @@ void tn__sim_disk_restart_with(struct tn__sim_disk *disk, const bool *lands)
             tn__sim_disk_renaming_apply(&disk->durable, &disk->queue[i]);
         }
     }
-    for (uint32_t i = 0; i < INODES_MAX; i++) {
+    for (uint32_t i = 0; i < TN_SIM_DISK_INODES_MAX; i++) {
         if (disk->inodes[i] != NULL) {
             uint64_t pieces = tn__sim_disk_inode_pieces(disk->inodes[i]);
             tn__sim_disk_inode_land(disk->inodes[i], lands);
@@ -619,107 +590,4 @@ void tn__sim_disk_restart_with(struct tn__sim_disk *disk, const bool *lands)
         }
     }
     machine_start(disk);
-}
-
-/* ---- For tests ----------------------------------------------------------------------------- */
-
-/* The file as readers see it; NULL: there is none. */
-static const struct tn__sim_disk_bytes *cached_of(const struct tn__sim_disk *disk, const char *name)
-{
-    int32_t inode = tn__sim_disk_names_find(&disk->cached, name);
-    return inode != TN_SIM_DISK_NO_INODE ? &disk->inodes[inode]->cached : NULL;
-}
-
-const uint8_t *tn__sim_disk_peek(struct tn__sim_disk *disk, const char *name, uint64_t *bytes)
-{
-    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
-    if (file == NULL) {
-        return NULL;
-    }
-    if (file->size >= disk->shown_room) {
-        disk->shown_room = file->size + 1;
-        disk->shown = tn__sim_disk_allocate(disk->shown, disk->shown_room);
-    }
-    tn__sim_disk_bytes_read(file, 0, disk->shown, file->size);
-    *bytes = file->size;
-    return disk->shown;
-}
-
-bool tn__sim_disk_look(const struct tn__sim_disk *disk, const char *name, uint64_t offset,
-                       void *bytes, size_t length)
-{
-    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
-    if (file == NULL || offset > file->size || length > file->size - offset) {
-        return false;
-    }
-    tn__sim_disk_bytes_read(file, offset, bytes, length);
-    return true;
-}
-
-bool tn__sim_disk_extent(const struct tn__sim_disk *disk, const char *name, uint64_t *bytes,
-                         uint64_t *end)
-{
-    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
-    *bytes = file != NULL ? file->size : 0;
-    *end = file != NULL ? tn__sim_disk_bytes_end(file) : 0;
-    return file != NULL;
-}
-
-/* A new file, durable, gets the name. */
-static void put(struct tn__sim_disk *disk, const char *name, int32_t inode)
-{
-    tn__sim_disk_inode_sync(disk->inodes[inode]);
-    tn__sim_disk_names_set(&disk->cached, name, inode);
-    tn__sim_disk_names_set(&disk->durable, name, inode);
-}
-
-void tn__sim_disk_put(struct tn__sim_disk *disk, const char *name, const void *bytes, size_t length)
-{
-    int32_t inode = inode_new(disk);
-    tn__sim_disk_inode_write(disk->inodes[inode], 0, bytes, length);
-    put(disk, name, inode);
-}
-
-bool tn__sim_disk_patch(struct tn__sim_disk *disk, const char *name, uint64_t offset,
-                        const void *bytes, size_t length)
-{
-    const struct tn__sim_disk_bytes *file = cached_of(disk, name);
-    if (file == NULL || offset > file->size || length > file->size - offset) {
-        return false;
-    }
-    int32_t inode = inode_new(disk);
-    tn__sim_disk_bytes_copy(&disk->inodes[inode]->cached, file);
-    tn__sim_disk_bytes_copy(&disk->inodes[inode]->durable, file);
-    tn__sim_disk_inode_write(disk->inodes[inode], offset, bytes, length);
-    put(disk, name, inode);
-    return true;
-}
-
-static void flip_byte(struct tn__sim_disk_bytes *file, uint64_t at, uint8_t inverted)
-{
-    uint8_t byte;
-    if (at < file->size) {
-        tn__sim_disk_bytes_read(file, at, &byte, 1);
-        byte ^= inverted;
-        tn__sim_disk_bytes_write(file, at, &byte, 1);
-    }
-}
-
-bool tn__sim_disk_flip(struct tn__sim_disk *disk, const char *name, uint64_t bit)
-{
-    int32_t inode = tn__sim_disk_names_find(&disk->cached, name);
-    if (inode == TN_SIM_DISK_NO_INODE || bit / 8 >= disk->inodes[inode]->cached.size) {
-        return false;
-    }
-    flip_byte(&disk->inodes[inode]->cached, bit / 8, (uint8_t)(1U << (bit % 8)));
-    flip_byte(&disk->inodes[inode]->durable, bit / 8, (uint8_t)(1U << (bit % 8)));
-    return true;
-}
-
-bool tn__sim_disk_remove(struct tn__sim_disk *disk, const char *name)
-{
-    bool found = tn__sim_disk_names_find(&disk->cached, name) != TN_SIM_DISK_NO_INODE;
-    tn__sim_disk_names_set(&disk->cached, name, TN_SIM_DISK_NO_INODE);
-    tn__sim_disk_names_set(&disk->durable, name, TN_SIM_DISK_NO_INODE);
-    return found;
 }
