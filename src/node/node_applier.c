@@ -4,6 +4,8 @@
  * its thread's ready list. The thread takes the whole queue, executes entry by entry
  * (paxos/log_applier.h), answers barriers between two executions, and tells the loop how far it is,
  * once for whatever it did meanwhile. So a slow machine costs its group time and the loop nothing.
+ * The thread is woken when the turn ends, once for all groups; and where nobody waits for an answer
+ * or a read, as at most members, only after a millisecond: the way of a proposal is not theirs.
  *
  * A queue that is full is no longer filled: what follows is only counted (`told`) and read back
  * from the store when the queue is empty; so a machine that stands still costs no memory. Recovery
@@ -26,6 +28,11 @@
 /* Entries of one group in one go, so that groups of a thread take turns. */
 #define ENTRIES_AT_ONCE 512U
 
+/* Commits that nobody waits for wake the thread at the end of the first turn after so long; or, if
+ * there is no turn, after so long. */
+#define LAZY_NS_MIN TN_MILLISECOND
+#define LAZY_NS_MAX (4 * TN_MILLISECOND)
+
 /* Until the store is looked at again. */
 #define STORE_NS (5 * TN_MILLISECOND)
 
@@ -38,12 +45,11 @@ bool tn__on_applier(const struct tn__groups *groups)
 
 /* ---- The list of groups with work; under the mutex ------------------------------------------- */
 
-/* True: the thread sleeps; wake it. */
-static bool list_ready(struct tn_group *group)
+static void list_ready(struct tn_group *group)
 {
     struct tn__applier *applier = group->applier;
     if (group->apply.ready || group->apply.busy || group->apply.stopped) {
-        return false; /* one that is busy looks again when it is done */
+        return; /* one that is busy looks again when it is done */
     }
     group->apply.ready = true;
     group->ready_next = NULL;
@@ -53,14 +59,20 @@ static bool list_ready(struct tn_group *group)
         applier->ready_first = group;
     }
     applier->ready_last = group;
-    bool idle = applier->idle;
-    applier->idle = false;
-    return idle;
+}
+
+/* Does the thread sleep although there is work? Then signal it, without the mutex. */
+static bool take_sleeper(struct tn__applier *applier)
+{
+    bool asleep = applier->idle && applier->ready_first != NULL;
+    applier->idle = applier->idle && !asleep;
+    return asleep;
 }
 
 static void make_ready(struct tn_group *group)
 {
-    if (list_ready(group)) {
+    list_ready(group);
+    if (take_sleeper(group->applier)) {
         pthread_cond_signal(&group->applier->wanted);
     }
 }
@@ -144,6 +156,23 @@ static bool queue_grow(struct tn__apply *apply, uint32_t count)
     return true;
 }
 
+/* Who waits for an execution here? Nobody does at most members most of the time. */
+static bool is_awaited(struct tn_group *group)
+{
+    return atomic_load_explicit(&group->calls_count, memory_order_relaxed) > 0 ||
+           atomic_load_explicit(&group->reads_count, memory_order_relaxed) > 0 ||
+           !atomic_load_explicit(&group->unhurried, memory_order_relaxed);
+}
+
+static void wake_later(struct tn_group *group)
+{
+    struct tn__applier *applier = group->applier;
+    applier->hurried = applier->hurried || is_awaited(group);
+    if (applier->unsaid_since == 0) {
+        applier->unsaid_since = tn__clock_now();
+    }
+}
+
 void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count)
 {
     struct tn__apply *apply = &group->apply;
@@ -165,10 +194,35 @@ void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries
         apply->safe_write = group->appended;
     }
     apply->told = entries[count - 1].slot;
-    bool wake = apply->wake_at == 0 && list_ready(group);
+    if (apply->wake_at == 0) {
+        list_ready(group);
+    }
     pthread_mutex_unlock(&group->applier->mutex);
-    if (wake) {
-        pthread_cond_signal(&group->applier->wanted); /* who wakes finds the mutex free */
+    wake_later(group);
+}
+
+void tn__appliers_turn_end(struct tn__groups *groups)
+{
+    tn_time now = tn__clock_now();
+    groups->appliers_due = TN_TIME_NEVER;
+    for (uint32_t i = 0; i < groups->appliers_count; i++) {
+        struct tn__applier *applier = &groups->appliers[i];
+        if (applier->unsaid_since == 0) {
+            continue;
+        }
+        if (!applier->hurried && now - applier->unsaid_since < LAZY_NS_MIN) {
+            tn_time due = applier->unsaid_since + LAZY_NS_MAX;
+            groups->appliers_due = due < groups->appliers_due ? due : groups->appliers_due;
+            continue;
+        }
+        applier->unsaid_since = 0;
+        applier->hurried = false;
+        pthread_mutex_lock(&applier->mutex);
+        bool asleep = take_sleeper(applier);
+        pthread_mutex_unlock(&applier->mutex);
+        if (asleep) {
+            pthread_cond_signal(&applier->wanted); /* who wakes finds the mutex free */
+        }
     }
 }
 

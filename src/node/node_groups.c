@@ -345,6 +345,7 @@ void tn__node_groups_turn_write(struct tn_node *node)
         uv_async_send(&groups->wake); /* left after the ops were taken, while it was crowded */
     }
     groups->reopened = false;
+    tn__appliers_turn_end(groups);
 }
 
 /* The machines' deadline as the slack moves it. */
@@ -367,6 +368,7 @@ tn_time tn__node_groups_deadline(const struct tn_node *node)
         return TN_TIME_NEVER;
     }
     tn_time due = machines_due(groups);
+    due = groups->appliers_due < due ? groups->appliers_due : due;
     return groups->due < due ? groups->due : due;
 }
 
@@ -481,6 +483,7 @@ static struct tn__groups *make_groups(struct tn_node *node)
     }
     groups->node = node;
     groups->due = TN_TIME_NEVER;
+    groups->appliers_due = TN_TIME_NEVER;
     groups->by_id = (struct tn_group **)calloc(TN_GROUP_ID_MAX + 1, sizeof(groups->by_id[0]));
     groups->entries = calloc(TN_LOG_RUN_MAX, sizeof(*groups->entries));
     groups->payloads = (const uint8_t **)calloc(TN_LOG_RUN_MAX, sizeof(groups->payloads[0]));

@@ -169,6 +169,10 @@ struct tn__applier {
     struct tn_group *members; /* every group of this thread */
     tn_time due;              /* no group that waits is due before */
     struct tn__store_cursor *cursor;
+
+    /* Loop: it has not been told of commits since then (0: of none); somebody waits for them. */
+    tn_time unsaid_since;
+    bool hurried;
 };
 
 /* Threads that execute, at most. */
@@ -190,6 +194,8 @@ void tn__apply_begin(struct tn_group *group);
 /* No execution of the group runs any more, or will [not an applier]. */
 void tn__apply_end(struct tn_group *group);
 void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count);
+/* Wake those that have work [loop]. */
+void tn__appliers_turn_end(struct tn__groups *groups);
 void tn__apply_read(struct tn_group *group, struct tn__read *read);
 /* More is in the store: groups that wait for it may go on. */
 void tn__apply_wake(struct tn_group *group);
@@ -217,7 +223,7 @@ struct tn__store {
     bool threads_made;              /* mutexes and condition */
     struct tn__store_found **found; /* by group id */
     struct tn__wal_report report;
-    bool direct; /* past the page cache */
+    bool rings; /* the log's files can be written by a ring */
 
     /* Who writes: the ring, while the thread has nothing to do with the log; else the thread. Loop:
      * gathering, writing, lost, failed, full, places, ring, ring_polled. */
@@ -443,7 +449,8 @@ struct tn__groups {
     struct tn__groups_notice *notices; /* for programs, told right after the step too */
     uint32_t notices_count;
     uint32_t notices_capacity;
-    tn_time due; /* no call or read of any group is due before */
+    tn_time due;          /* no call or read of any group is due before */
+    tn_time appliers_due; /* commits wait for a turn, to be told to an applier */
     tn_time timers_ran_at;
     bool timers_more;
     bool stepping;

@@ -436,7 +436,8 @@ static int open_wal(struct tn__store *store, char *why, size_t why_size)
     if (error != 0) {
         return error;
     }
-    store->direct = probe.choose_direct;
+    /* The ring knows real files only. */
+    store->rings = probe.choose_direct && options.files.operations == tn__file_posix().operations;
     options.block_bytes = probe.choose_direct ? probe.alignment_bytes : BLOCK_BYTES_BUFFERED;
     options.direct = probe.choose_direct ? 1 : 0;
     struct tn__wal_visitor visitor = {

@@ -53,7 +53,7 @@ static void on_ring(uv_poll_t *poll, int status, int events)
 void tn__store_ring_open(struct tn__store *store)
 {
     const struct tn__node_config *config = &store->groups->node->config;
-    if (store->direct && !config->log_by_thread && tn__file_ring_open(&store->ring) != 0) {
+    if (store->rings && !config->log_by_thread && tn__file_ring_open(&store->ring) != 0) {
         store->ring = NULL;
     }
 }

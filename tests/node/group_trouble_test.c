@@ -463,6 +463,53 @@ static void W2_a_failing_sync_is_final_and_the_others_go_on(void **state)
     group_cell_end(&cell);
 }
 
+/* Make what a node has open of its log a file that cannot be written. */
+static void break_open_segments(uint32_t index)
+{
+    uint32_t broken = 0;
+    int useless = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(useless >= 0);
+    for (int file = 3; file < 1024; file++) {
+        char link[64];
+        char name[512];
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+        ssize_t length = readlink(link, name, sizeof(name) - 1);
+        name[length > 0 ? length : 0] = '\0';
+        if (strncmp(name, cell.cell.nodes[index].data_dir,
+                    strlen(cell.cell.nodes[index].data_dir)) == 0 &&
+            length > 4 && strcmp(name + length - 4, ".wal") == 0) {
+            assert_int_equal(dup2(useless, file), file);
+            broken += 1;
+        }
+    }
+    close(useless);
+    assert_true(broken > 0);
+}
+
+/* Without the table of operations between: by the ring where the kernel has one, else not. */
+static void W2_a_log_that_cannot_be_written_any_more_is_final_too(void **state)
+{
+    (void)state;
+    group_cell_make(&cell, 3, TN_LOG_MODE_LEASED);
+    cell.cell.nodes[2].options.log_by_thread = 0;
+    group_cell_start_all(&cell);
+    assert_int_equal(group_cell_add(&cell, 2, 'f', 1), 1);
+    group_cell_await_equal(&cell, 1);
+    print_message("# %s\n",
+                  cell.groups[2]->groups->store.ring != NULL ? "by the ring" : "by a thread");
+    break_open_segments(2);
+    uint64_t sum = group_cell_add(&cell, 0, 'f', 1);
+    cell_await_log(&cell.cell, 2, "the log could not be written");
+    await_state(2, TN_LOG_STATE_STOPPED, true);
+    struct tn_propose_options options = {.timeout_ns = 500 * TN_MILLISECOND};
+    assert_int_equal(group_cell_try(&cell, 2, 'f', 1, &options, NULL), TN_ERROR_IO);
+    group_cell_stop(&cell, 2);
+    group_cell_start(&cell, 2);
+    assert_int_equal(group_cell_add(&cell, 2, 'f', 1), sum + 1);
+    group_cell_await_equal(&cell, sum + 1);
+    group_cell_end(&cell);
+}
+
 /* Do something to each segment of a stopped node's log; returns how many there are. */
 static uint32_t with_segments(uint32_t index, void (*act)(const char *path))
 {
@@ -615,6 +662,7 @@ int main(void)
         cmocka_unit_test(a_stop_with_proposals_under_way_ends_each_once),
         cmocka_unit_test(W4_a_full_disk_stops_one_member_until_there_is_space),
         cmocka_unit_test(W2_a_failing_sync_is_final_and_the_others_go_on),
+        cmocka_unit_test(W2_a_log_that_cannot_be_written_any_more_is_final_too),
         cmocka_unit_test(V4_a_member_whose_log_is_gone_learns_and_votes_no_more),
         cmocka_unit_test(W3_a_damaged_log_votes_again_once_all_is_fetched),
         cmocka_unit_test(a_log_of_another_directory_is_refused),
