@@ -64,9 +64,10 @@ static void groups(uint32_t rounds, double seconds, uint32_t count)
         order.groups = count;
         log_cell_order(&cell, &order, &many);
         printf("{\"groups\": %u, \"rate_one\": %.0f, \"rate_many\": %.0f, \"median_one_us\": %.1f, "
-               "\"median_many_us\": %.1f, \"cpu_one_us\": %.3f, \"cpu_many_us\": %.3f}\n",
+               "\"median_many_us\": %.1f, \"cpu_one_us\": %.3f, \"cpu_many_us\": %.3f, "
+               "\"a_batch_one\": %.1f, \"a_batch_many\": %.1f, \"a_turn_many\": %.1f}\n",
                count, one.load.rate, many.load.rate, one.load.median_us, many.load.median_us,
-               one.cpu_us, many.cpu_us);
+               one.cpu_us, many.cpu_us, one.a_batch[0], many.a_batch[0], many.a_turn);
         fflush(stdout);
     }
     log_cell_end(&cell);

@@ -1,11 +1,12 @@
 /* Appliers: threads that execute what is committed, each for the groups that hash to it.
  *
- * The loop leaves committed entries in the group's queue, with a reference each, and the group in
- * its thread's ready list. The thread takes the whole queue, executes entry by entry
- * (paxos/log_applier.h), answers barriers between two executions, and tells the loop how far it is,
- * once for whatever it did meanwhile. So a slow machine costs its group time and the loop nothing.
- * The thread is woken when the turn ends, once for all groups; and where nobody waits for an answer
- * or a read, as at most members, only after a millisecond: the way of a proposal is not theirs.
+ * The loop stages what is committed, with a reference each, and hands it over when the turn ends:
+ * one lock and one wake-up for all groups; and where nobody waits for an answer or a read, as at
+ * most members, only after a millisecond: the way of a proposal is not theirs. Then the entries are
+ * in the group's queue, and the group is in its thread's ready list. The thread takes the whole
+ * queue, executes entry by entry (paxos/log_applier.h), answers barriers between two executions,
+ * and tells the loop how far it is, once for whatever it did meanwhile. So a slow machine costs its
+ * group time and the loop nothing.
  *
  * A queue that is full is no longer filled: what follows is only counted (`told`) and read back
  * from the store when the queue is empty; so a machine that stands still costs no memory. Recovery
@@ -138,6 +139,24 @@ static void retain_all(const struct tn_log_entry *entries, uint32_t count)
     }
 }
 
+static bool stage_grow(struct tn__apply *apply, uint32_t count)
+{
+    uint32_t capacity = apply->staged_capacity == 0 ? 64 : apply->staged_capacity;
+    while (capacity < apply->staged_count + count) {
+        capacity *= 2;
+    }
+    if (capacity == apply->staged_capacity) {
+        return true;
+    }
+    struct tn_log_entry *grown = realloc(apply->staged, capacity * sizeof(*grown));
+    if (grown == NULL) {
+        return false;
+    }
+    apply->staged = grown;
+    apply->staged_capacity = capacity;
+    return true;
+}
+
 static bool queue_grow(struct tn__apply *apply, uint32_t count)
 {
     if (apply->queue_count + count <= apply->queue_capacity) {
@@ -156,78 +175,148 @@ static bool queue_grow(struct tn__apply *apply, uint32_t count)
     return true;
 }
 
+/* What is staged behind what is queued; if there is nothing, the two change places. */
+static bool queue_staged(struct tn__apply *apply)
+{
+    bool room =
+        apply->queue_count + apply->staged_count <= TN_APPLY_ENTRIES_MAX &&
+        (apply->queue_count == 0 || apply->queue_bytes + apply->staged_bytes <= TN_APPLY_BYTES_MAX);
+    if (apply->from_store || apply->staged_lost || !room) {
+        return false;
+    }
+    if (apply->queue_count == 0) {
+        struct tn_log_entry *entries = apply->queue;
+        uint32_t capacity = apply->queue_capacity;
+        apply->queue = apply->staged;
+        apply->queue_capacity = apply->staged_capacity;
+        apply->staged = entries;
+        apply->staged_capacity = capacity;
+    } else if (queue_grow(apply, apply->staged_count)) {
+        memcpy(apply->queue + apply->queue_count, apply->staged,
+               apply->staged_count * sizeof(*apply->staged));
+    } else {
+        return false;
+    }
+    apply->queue_count += apply->staged_count;
+    apply->queue_bytes += apply->staged_bytes;
+    return true;
+}
+
+/* Under the mutex. */
+static void hand_over(struct tn_group *group)
+{
+    struct tn__apply *apply = &group->apply;
+    tn_assert(apply->staged_upto > apply->told);
+    if (!queue_staged(apply)) {
+        for (uint32_t i = 0; i < apply->staged_count; i++) {
+            if (apply->staged[i].value.handle != 0) {
+                tn__block_release(tn__block_of(apply->staged[i].value.handle));
+            }
+        }
+        apply->from_store = true;
+        apply->safe_write = group->appended;
+    }
+    apply->told = apply->staged_upto;
+    apply->staged_count = 0;
+    apply->staged_bytes = 0;
+    apply->staged_lost = false;
+    apply->staged_listed = false;
+    if (apply->wake_at == 0) {
+        list_ready(group);
+    }
+}
+
+static void hand_over_all(struct tn__applier *applier)
+{
+    applier->unsaid_since = 0;
+    applier->hurried = false;
+    pthread_mutex_lock(&applier->mutex);
+    while (applier->staged != NULL) {
+        struct tn_group *group = applier->staged;
+        applier->staged = group->apply.staged_next;
+        hand_over(group);
+    }
+    bool asleep = take_sleeper(applier);
+    pthread_mutex_unlock(&applier->mutex);
+    if (asleep) {
+        pthread_cond_signal(&applier->wanted); /* who wakes finds the mutex free */
+    }
+}
+
 /* Who waits for an execution here? Nobody does at most members most of the time. */
-static bool is_awaited(struct tn_group *group)
+static bool is_awaited(const struct tn_group *group)
 {
     return atomic_load_explicit(&group->calls_count, memory_order_relaxed) > 0 ||
            atomic_load_explicit(&group->reads_count, memory_order_relaxed) > 0 ||
            !atomic_load_explicit(&group->unhurried, memory_order_relaxed);
 }
 
-static void wake_later(struct tn_group *group)
+static void list_staged(struct tn_group *group)
 {
     struct tn__applier *applier = group->applier;
+    if (applier->staged == NULL) {
+        applier->unsaid_since = group->groups->now;
+    }
     applier->hurried = applier->hurried || is_awaited(group);
-    if (applier->unsaid_since == 0) {
-        applier->unsaid_since = tn__clock_now();
+    if (!group->apply.staged_listed) {
+        group->apply.staged_listed = true;
+        group->apply.staged_next = applier->staged;
+        applier->staged = group;
     }
 }
 
 void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count)
 {
     struct tn__apply *apply = &group->apply;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += entries[i].value.bytes;
+    tn_assert(entries[0].slot == apply->staged_upto + 1); /* P8 */
+    if (apply->staged_count + count > TN_APPLY_ENTRIES_MAX) {
+        hand_over_all(group->applier);
     }
-    pthread_mutex_lock(&group->applier->mutex);
-    tn_assert(entries[0].slot == apply->told + 1); /* P8 */
-    bool room = apply->queue_count + count <= TN_APPLY_ENTRIES_MAX &&
-                (apply->queue_count == 0 || apply->queue_bytes + bytes <= TN_APPLY_BYTES_MAX);
-    if (!apply->from_store && room && queue_grow(apply, count)) {
+    if (!apply->staged_lost && stage_grow(apply, count)) {
         retain_all(entries, count);
-        memcpy(apply->queue + apply->queue_count, entries, count * sizeof(*entries));
-        apply->queue_count += count;
-        apply->queue_bytes += bytes;
+        memcpy(apply->staged + apply->staged_count, entries, count * sizeof(*entries));
+        apply->staged_count += count;
+        for (uint32_t i = 0; i < count; i++) {
+            apply->staged_bytes += entries[i].value.bytes;
+        }
     } else {
-        apply->from_store = true;
-        apply->safe_write = group->appended;
+        apply->staged_lost = true;
     }
-    apply->told = entries[count - 1].slot;
-    if (apply->wake_at == 0) {
-        list_ready(group);
-    }
-    pthread_mutex_unlock(&group->applier->mutex);
-    wake_later(group);
+    apply->staged_upto = entries[count - 1].slot;
+    list_staged(group);
 }
 
 void tn__appliers_turn_end(struct tn__groups *groups)
 {
-    tn_time now = tn__clock_now();
     groups->appliers_due = TN_TIME_NEVER;
     for (uint32_t i = 0; i < groups->appliers_count; i++) {
         struct tn__applier *applier = &groups->appliers[i];
-        if (applier->unsaid_since == 0) {
+        if (applier->staged == NULL) {
             continue;
         }
-        if (!applier->hurried && now - applier->unsaid_since < LAZY_NS_MIN) {
-            tn_time due = applier->unsaid_since + LAZY_NS_MAX;
-            groups->appliers_due = due < groups->appliers_due ? due : groups->appliers_due;
+        if (applier->hurried || tn__clock_now() - applier->unsaid_since >= LAZY_NS_MIN) {
+            hand_over_all(applier);
             continue;
         }
-        applier->unsaid_since = 0;
-        applier->hurried = false;
-        pthread_mutex_lock(&applier->mutex);
-        bool asleep = take_sleeper(applier);
-        pthread_mutex_unlock(&applier->mutex);
-        if (asleep) {
-            pthread_cond_signal(&applier->wanted); /* who wakes finds the mutex free */
-        }
+        tn_time due = applier->unsaid_since + LAZY_NS_MAX;
+        groups->appliers_due = due < groups->appliers_due ? due : groups->appliers_due;
+    }
+}
+
+void tn__apply_forget(struct tn_group *group)
+{
+    struct tn_group **link = &group->applier->staged;
+    while (*link != NULL && *link != group) {
+        link = &(*link)->apply.staged_next;
+    }
+    if (*link != NULL) {
+        *link = group->apply.staged_next;
     }
 }
 
 void tn__apply_read(struct tn_group *group, struct tn__read *read)
 {
+    group->applier->hurried = true; /* it may wait for what is staged */
     pthread_mutex_lock(&group->applier->mutex);
     read->next = group->apply.reads;
     group->apply.reads = read;
@@ -238,9 +327,12 @@ void tn__apply_read(struct tn_group *group, struct tn__read *read)
 
 void tn__apply_wake(struct tn_group *group)
 {
+    if (!atomic_load(&group->apply.awaits_store)) {
+        return;
+    }
     pthread_mutex_lock(&group->applier->mutex);
-    if (group->apply.awaits_store) {
-        group->apply.awaits_store = false;
+    if (atomic_load(&group->apply.awaits_store)) {
+        atomic_store(&group->apply.awaits_store, false);
         group->apply.wake_at = 0;
         make_ready(group);
     }
@@ -251,7 +343,7 @@ void tn__apply_wake(struct tn_group *group)
 
 static void tell_loop(struct tn_group *group)
 {
-    if (!atomic_exchange(&group->applied_left, true)) {
+    if (!atomic_load(&group->applied_left) && !atomic_exchange(&group->applied_left, true)) {
         (void)tn__groups_leave(group->groups, &group->applied, &group->applied, &group->unhurried);
     }
 }
@@ -270,7 +362,7 @@ static bool execute(struct tn_group *group, const struct tn_log_entry *entry, co
     struct tn__apply *apply = &group->apply;
     enum tn__log_applied applied = tn__log_applier_execute(apply->machines, entry, bytes);
     if (applied == TN__LOG_APPLIED) {
-        atomic_store(&group->executed, entry->slot);
+        atomic_store_explicit(&group->executed, entry->slot, memory_order_release);
         if (apply->told_stall) {
             apply->told_stall = false;
             atomic_store(&group->stalled, 0);
@@ -382,6 +474,16 @@ struct work {
     struct tn__read *reads;
 };
 
+/* The loop says what is indexed first and looks for who waits after; here the other way round. */
+static bool awaits_store(struct tn_group *group)
+{
+    struct tn__apply *apply = &group->apply;
+    atomic_store(&apply->awaits_store, true);
+    bool waits = atomic_load(&group->indexed) < apply->safe_write;
+    atomic_store(&apply->awaits_store, waits);
+    return waits;
+}
+
 static struct work look(struct tn_group *group)
 {
     struct tn__apply *apply = &group->apply;
@@ -393,7 +495,7 @@ static struct work look(struct tn_group *group)
         return work;
     }
     apply->wake_at = 0;
-    apply->awaits_store = false;
+    atomic_store_explicit(&apply->awaits_store, false, memory_order_relaxed);
     apply->retry_at = 0;
     if (apply->taken_next == apply->taken_count && apply->queue_count > 0) {
         struct tn_log_entry *entries = apply->taken;
@@ -411,9 +513,8 @@ static struct work look(struct tn_group *group)
         work.stored = tn__log_applier_slot(apply->machines) < apply->told;
         if (!work.stored) {
             apply->from_store = false; /* caught up: the queue is filled again */
-        } else if (atomic_load(&group->indexed) < apply->safe_write) {
+        } else if (awaits_store(group)) {
             work.stored = false;
-            apply->awaits_store = true;
             wait_until(group, tn__clock_now() + STORE_NS);
         }
     }

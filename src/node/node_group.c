@@ -253,7 +253,9 @@ static int make_applier(struct tn_group *group, uint64_t executed, uint64_t comm
     if (error == 0) {
         atomic_store(&group->executed, executed);
         group->applied_told = executed;
+        group->applied_stepped = executed;
         group->apply.told = committed;
+        group->apply.staged_upto = committed;
         group->apply.from_store = committed > executed;
     }
     return error;
@@ -522,6 +524,7 @@ void tn__group_free(struct tn_group *group)
 {
     release_entries(group->apply.taken, group->apply.taken_next, group->apply.taken_count);
     release_entries(group->apply.queue, 0, group->apply.queue_count);
+    release_entries(group->apply.staged, 0, group->apply.staged_count);
     tn__log_applier_free(group->apply.machines);
     tn__block_list_drop(&group->held);
     if (group->log_memory != NULL) {
@@ -539,6 +542,7 @@ void tn__group_status(struct tn_group *group, struct tn_group_status *status)
     tn_log_status(group->log, tn__clock_now(), &status->log);
     tn_log_counters(group->log, &status->counters);
     status->executed = atomic_load(&group->executed);
+    status->log.applied = status->executed; /* its machine hears of it later, if at all */
     status->stalled = atomic_load(&group->stalled);
     status->calls = atomic_load(&group->calls_count);
     status->retries = atomic_load(&group->retries);

@@ -208,7 +208,7 @@ static void end_gathered(struct tn_group *group, int error)
     }
 }
 
-static void give_run(struct tn_group *group, uint32_t count)
+static void give_run(struct tn_group *group, uint32_t count, tn_time now)
 {
     struct tn__groups *groups = group->groups;
     pthread_mutex_lock(&group->table_of_calls.mutex);
@@ -241,11 +241,11 @@ static void give_run(struct tn_group *group, uint32_t count)
         .entries_count = count,
     };
     uint64_t assigned = group->assigned;
-    tn__groups_step(groups, group, &event);
+    tn__groups_step_at(groups, group, &event, now);
     groups->gave = groups->gave || group->assigned > assigned;
 }
 
-/* N5: when what was gathered is to be given. */
+/* N5: when what was gathered is to be given. In a crowd it waits for the disk (node_groups.c). */
 static tn_time gathered_due(const struct tn_group *group)
 {
     bool by_turns =
@@ -255,7 +255,9 @@ static tn_time gathered_due(const struct tn_group *group)
     }
     if (by_turns || (group->batch_count != 0 && group->gathered.count >= group->batch_count) ||
         (group->batch_bytes != 0 && group->gathered.bytes >= group->batch_bytes)) {
-        return 0;
+        const struct tn__groups *groups = group->groups;
+        return atomic_load_explicit(&groups->crowded, memory_order_relaxed) ? groups->crowded_until
+                                                                            : 0;
     }
     return group->gathered_at + group->batch_delay_ns;
 }
@@ -269,7 +271,7 @@ void tn__calls_flush(struct tn_group *group, tn_time now)
     }
     while (group->gathered.count > 0) {
         uint32_t count = group->gathered.count;
-        give_run(group, count < TN_LOG_RUN_MAX ? count : TN_LOG_RUN_MAX);
+        give_run(group, count < TN_LOG_RUN_MAX ? count : TN_LOG_RUN_MAX, now);
     }
 }
 
@@ -358,7 +360,7 @@ void tn__calls_notice(struct tn_group *group, const struct tn_log_notice *notice
         break;
     default: /* STATE */
         group->suspect = group->assigned;
-        atomic_store(&group->unhurried, false);
+        tn__groups_hurry(group);
         if (group->parked.count > 0) {
             group->parked_until = 0;
             tn__groups_due(group->groups, 0);

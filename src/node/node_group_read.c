@@ -56,7 +56,7 @@ void tn__reads_refresh(struct tn_group *group)
     struct tn_log_status status;
     tn_time now = tn__clock_now();
     tn_log_status(group->log, now, &status);
-    if (group->applied_told >= status.committed && status.age_ns != TN_TIME_NEVER) {
+    if (atomic_load(&group->executed) >= status.committed && status.age_ns != TN_TIME_NEVER) {
         group->fresh_at = now;
         group->fresh_age = status.age_ns;
     }

@@ -306,7 +306,8 @@ static bool take_payloads(struct tn__groups *groups, struct tn_group *group,
 }
 
 static void take_message(struct tn__groups *groups, uint32_t member,
-                         const struct tn__frame_header *header, struct tn_log_message *message)
+                         const struct tn__frame_header *header, struct tn_log_message *message,
+                         tn_time now)
 {
     struct tn_node_counters *counters = &groups->node->counters;
     struct tn_group *group = tn__groups_find(groups, message->group);
@@ -327,7 +328,7 @@ static void take_message(struct tn__groups *groups, uint32_t member,
         .entries = groups->entries,
         .entries_count = message->entries_count,
     };
-    tn__groups_step(groups, group, &event);
+    tn__groups_step_at(groups, group, &event, now);
     counters->log_messages_in += 1;
 }
 
@@ -343,9 +344,10 @@ enum tn__frame_fault tn__node_groups_frame(struct tn_node *node, uint32_t member
     tn__node_turn_begin(node);
     struct tn__log_reader reader;
     struct tn_log_message message;
+    tn_time now = tn__clock_now(); /* T1: all its bytes have left the socket */
     tn__log_reader_begin(&reader, bytes, header);
     while (tn__log_reader_next(&reader, &message, groups->entries, groups->payloads)) {
-        take_message(groups, member, header, &message);
+        take_message(groups, member, header, &message, now);
     }
     return reader.fault;
 }

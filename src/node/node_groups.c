@@ -58,27 +58,101 @@ static struct tn_proposal *cancelled(struct tn__op *op)
     return (struct tn_proposal *)(void *)((uint8_t *)op - offsetof(struct tn_proposal, cancel));
 }
 
-static void tell_applied(struct tn__groups *groups, struct tn_group *group)
+/* ---- Executions ------------------------------------------------------------------------------ */
+
+/* The loop hears of executions at once only while somebody waits for that: a leader that recovers,
+ * or calls that may have lost their slots. Else it looks by itself, once in a while, at groups that
+ * execute, and the applier says nothing meanwhile. */
+#define WATCH_NS (10 * TN_MILLISECOND)
+
+static void hear(struct tn__groups *groups, struct tn_group *group)
 {
-    atomic_store(&group->applied_left, false); /* before the slot is read: none is missed */
     uint64_t executed = atomic_load(&group->executed);
-    if (!group->here || executed <= group->applied_told) {
+    if (group->here && executed > group->applied_told) {
+        group->applied_told = executed;
+        tn__reads_refresh(group);
+    }
+    if (!group->here || executed <= group->applied_stepped ||
+        atomic_load_explicit(&group->unhurried, memory_order_relaxed)) {
         return;
     }
-    group->applied_told = executed;
-    tn__reads_refresh(group);
+    group->applied_stepped = executed;
     struct tn_log_event event = {.kind = TN_LOG_EVENT_APPLIED, .number = executed};
     tn__groups_step(groups, group, &event);
     if (group->suspect != 0) {
         tn__calls_executed(group);
     }
-    /* Somebody waits for it only while a leader recovers, or calls may have lost their slots. */
     struct tn_log_status status;
     tn_log_status(group->log, tn__clock_now(), &status);
     bool recovering =
         status.leader == group->node->config.ids[group->node->config.self] && status.ready == 0;
     atomic_store(&group->unhurried, group->suspect == 0 && !recovering);
 }
+
+/* The applier is to say when it has executed more. */
+static void watch_no_more(struct tn__groups *groups, struct tn_group *group)
+{
+    group->watched = false;
+    atomic_store(&group->applied_left, false); /* before the slot is read: none is missed */
+    hear(groups, group);
+}
+
+static void tell_applied(struct tn__groups *groups, struct tn_group *group)
+{
+    if (!group->here || !atomic_load_explicit(&group->unhurried, memory_order_relaxed)) {
+        watch_no_more(groups, group);
+        return;
+    }
+    hear(groups, group);
+    group->watched = true;
+    if (!group->watch_listed) {
+        group->watch_listed = true;
+        group->watch_next = groups->watched;
+        groups->watched = group;
+    }
+    if (groups->watch_at == TN_TIME_NEVER) {
+        groups->watch_at = groups->now + WATCH_NS;
+    }
+}
+
+static void look_at_watched(struct tn__groups *groups, tn_time now)
+{
+    struct tn_group **link = &groups->watched;
+    while (*link != NULL) {
+        struct tn_group *group = *link;
+        if (group->watched && atomic_load(&group->executed) > group->applied_told) {
+            hear(groups, group);
+            link = &group->watch_next;
+            continue;
+        }
+        *link = group->watch_next;
+        group->watch_listed = false;
+        if (group->watched) { /* it stands still */
+            watch_no_more(groups, group);
+        }
+    }
+    groups->watch_at = groups->watched != NULL ? now + WATCH_NS : TN_TIME_NEVER;
+}
+
+static void hear_in_a_hurry(struct tn__groups *groups, struct tn_group *group)
+{
+    if (atomic_load_explicit(&group->unhurried, memory_order_relaxed)) {
+        return;
+    }
+    if (group->watched) {
+        watch_no_more(groups, group);
+    } else {
+        hear(groups, group);
+    }
+}
+
+void tn__groups_hurry(struct tn_group *group)
+{
+    atomic_store(&group->unhurried, false);
+    tn__groups_mark_dirty(group); /* what it has not heard of yet it hears when the turn ends */
+}
+
+/* ---- Carrying out ---------------------------------------------------------------------------- */
 
 static void carry_out(struct tn__groups *groups, struct tn__op *op)
 {
@@ -125,7 +199,6 @@ static void carry_out(struct tn__groups *groups, struct tn__op *op)
 static void crowd_begin(struct tn__groups *groups)
 {
     groups->crowded_until = tn__clock_now() + CROWDED_NS;
-    tn__groups_due(groups, groups->crowded_until);
     atomic_store(&groups->crowded, true);
 }
 
@@ -139,7 +212,6 @@ static bool is_crowded(struct tn__groups *groups, tn_time now)
         groups->reopened = true;
         return false;
     }
-    tn__groups_due(groups, groups->crowded_until);
     return true;
 }
 
@@ -155,6 +227,7 @@ static void flush_dirty(struct tn__groups *groups)
         groups->dirty = group->dirty_next;
         group->dirty = false;
         if (group->here) {
+            hear_in_a_hurry(groups, group);
             tn__group_lease_follow(group);
             tn__calls_flush(group, now);
         }
@@ -173,6 +246,7 @@ static void take_up(struct tn__groups *groups, struct tn__op *leave)
 
 static void run_ops(struct tn__groups *groups, struct tn__op *leave)
 {
+    tn__appliers_turn_end(groups); /* first of all: somebody may wait for what is committed */
     take_up(groups, leave);
     flush_dirty(groups);
     tn__groups_tell_ended(groups);
@@ -245,19 +319,34 @@ void tn__groups_tell_notice(struct tn_group *group, const struct tn_log_notice *
         (struct tn__groups_notice){.group = group, .notice = *notice};
 }
 
-void tn__groups_step(struct tn__groups *groups, struct tn_group *group, struct tn_log_event *event)
+void tn__groups_step_at(struct tn__groups *groups, struct tn_group *group,
+                        struct tn_log_event *event, tn_time now)
 {
     tn_assert(!groups->stepping && group->here);
-    event->now = tn__clock_now(); /* T1 */
+    groups->now = now > groups->now ? now : groups->now;
+    event->now = groups->now;
     event->random = tn__random_next(&groups->node->random);
     groups->stepping = true;
     tn__log_driver_event(groups->driver, group->id, event);
     groups->stepping = false;
 }
 
+void tn__groups_step(struct tn__groups *groups, struct tn_group *group, struct tn_log_event *event)
+{
+    tn__groups_step_at(groups, group, event, tn__clock_now());
+}
+
+/* The clock, for machines that are stepped without tn__groups_step_at(). */
+static tn_time read_clock(struct tn__groups *groups)
+{
+    groups->now = tn__clock_now(); /* T1 */
+    return groups->now;
+}
+
 void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch *batch)
 {
     atomic_store(&groups->crowded, false);
+    tn_time now = read_clock(groups);
     groups->stepping = true;
     for (uint32_t i = 0; i < batch->groups_count; i++) {
         struct tn_group *group = tn__groups_find(groups, batch->groups[i]);
@@ -265,7 +354,7 @@ void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch 
             atomic_store(&group->indexed, batch->writes[i]);
             tn__apply_wake(group);
         }
-        tn__log_driver_written(groups->driver, batch->groups[i], batch->writes[i], tn__clock_now(),
+        tn__log_driver_written(groups->driver, batch->groups[i], batch->writes[i], now,
                                tn__random_next(&groups->node->random));
     }
     groups->stepping = false;
@@ -275,7 +364,8 @@ void tn__groups_failed(struct tn__groups *groups)
 {
     atomic_store(&groups->crowded, false);
     groups->stepping = true;
-    tn__log_driver_failed(groups->driver, tn__clock_now(), tn__random_next(&groups->node->random));
+    tn__log_driver_failed(groups->driver, read_clock(groups),
+                          tn__random_next(&groups->node->random));
     groups->stepping = false;
 }
 
@@ -299,6 +389,7 @@ struct tn_group *tn__groups_find(const struct tn__groups *groups, uint32_t id)
 void tn__groups_forget(struct tn__groups *groups, struct tn_group *group)
 {
     tn_assert(!group->here);
+    tn__apply_forget(group);
     struct tn_group **link = &groups->first;
     while (*link != NULL && *link != group) {
         link = &(*link)->next;
@@ -313,6 +404,13 @@ void tn__groups_forget(struct tn__groups *groups, struct tn_group *group)
     }
     if (*link != NULL) {
         *link = group->dirty_next;
+    }
+    link = &groups->watched;
+    while (*link != NULL && *link != group) {
+        link = &(*link)->watch_next;
+    }
+    if (*link != NULL) {
+        *link = group->watch_next;
     }
     if (groups->by_id[group->id] == group) {
         groups->by_id[group->id] = NULL;
@@ -368,8 +466,11 @@ tn_time tn__node_groups_deadline(const struct tn_node *node)
         return TN_TIME_NEVER;
     }
     tn_time due = machines_due(groups);
+    due = groups->due < due ? groups->due : due;
     due = groups->appliers_due < due ? groups->appliers_due : due;
-    return groups->due < due ? groups->due : due;
+    due = groups->watch_at < due ? groups->watch_at : due;
+    bool crowded = atomic_load_explicit(&groups->crowded, memory_order_relaxed);
+    return crowded && groups->crowded_until < due ? groups->crowded_until : due;
 }
 
 static void run_group_timers(struct tn__groups *groups, tn_time now)
@@ -395,13 +496,17 @@ void tn__node_groups_timers(struct tn_node *node, tn_time now)
     }
     if (machines_due(groups) <= now) {
         groups->timers_ran_at = now;
+        groups->now = now > groups->now ? now : groups->now;
         groups->stepping = true;
-        groups->timers_more = tn__log_driver_timers(groups->driver, now,
+        groups->timers_more = tn__log_driver_timers(groups->driver, groups->now,
                                                     tn__random_next(&node->random), TN_GROUPS_MAX);
         groups->stepping = false;
     }
     if (groups->due <= now) {
         run_group_timers(groups, now);
+    }
+    if (groups->watch_at <= now) {
+        look_at_watched(groups, now);
     }
 }
 
@@ -484,6 +589,7 @@ static struct tn__groups *make_groups(struct tn_node *node)
     groups->node = node;
     groups->due = TN_TIME_NEVER;
     groups->appliers_due = TN_TIME_NEVER;
+    groups->watch_at = TN_TIME_NEVER;
     groups->by_id = (struct tn_group **)calloc(TN_GROUP_ID_MAX + 1, sizeof(groups->by_id[0]));
     groups->entries = calloc(TN_LOG_RUN_MAX, sizeof(*groups->entries));
     groups->payloads = (const uint8_t **)calloc(TN_LOG_RUN_MAX, sizeof(groups->payloads[0]));

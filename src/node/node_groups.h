@@ -128,8 +128,18 @@ struct tn__read {
 
 /* ---- Appliers -------------------------------------------------------------------------------- */
 
-/* What the loop gives to a group's applier; under the thread's mutex but for the last part. */
+/* What the loop gives to a group's applier; under the thread's mutex but for the first part and the
+ * last. */
 struct tn__apply {
+    struct tn_log_entry *staged; /* loop: committed in this turn; each has a reference */
+    uint32_t staged_count;
+    uint32_t staged_capacity;
+    uint64_t staged_bytes;
+    uint64_t staged_upto;         /* every slot up to here is committed */
+    bool staged_lost;             /* no memory: these are read back from the store */
+    bool staged_listed;           /* in its thread's list */
+    struct tn_group *staged_next; /* from here on under the mutex */
+
     struct tn_log_entry *queue; /* committed, in slot order; each has a reference */
     uint32_t queue_count;
     uint32_t queue_capacity;
@@ -140,10 +150,10 @@ struct tn__apply {
     bool ready;          /* in the thread's list */
     bool busy;           /* being executed now */
     bool stopped;
-    bool awaits_store;      /* for what it needs next: it is not indexed yet */
-    tn_time wake_at;        /* a retry was asked for, or the store is awaited; 0: no */
-    struct tn__read *reads; /* may be answered when their slot is executed */
-    bool reads_came;        /* some of them were not looked at yet */
+    _Atomic bool awaits_store; /* for what it needs next: it is not indexed yet */
+    tn_time wake_at;           /* a retry was asked for, or the store is awaited; 0: no */
+    struct tn__read *reads;    /* may be answered when their slot is executed */
+    bool reads_came;           /* some of them were not looked at yet */
 
     struct tn__log_applier *machines; /* the thread's alone, from here on */
     struct tn_log_entry *taken;
@@ -170,9 +180,10 @@ struct tn__applier {
     tn_time due;              /* no group that waits is due before */
     struct tn__store_cursor *cursor;
 
-    /* Loop: it has not been told of commits since then (0: of none); somebody waits for them. */
-    tn_time unsaid_since;
-    bool hurried;
+    /* Loop. */
+    struct tn_group *staged; /* those with something staged */
+    tn_time unsaid_since;    /* the first of it came then */
+    bool hurried;            /* somebody waits for it */
 };
 
 /* Threads that execute, at most. */
@@ -193,9 +204,11 @@ bool tn__on_applier(const struct tn__groups *groups);
 void tn__apply_begin(struct tn_group *group);
 /* No execution of the group runs any more, or will [not an applier]. */
 void tn__apply_end(struct tn_group *group);
+/* Committed: executed once they are handed over, for all groups when the turn ends [loop]. */
 void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count);
-/* Wake those that have work [loop]. */
 void tn__appliers_turn_end(struct tn__groups *groups);
+/* The group is about to be gone: nothing of it is handed over any more [loop]. */
+void tn__apply_forget(struct tn_group *group);
 void tn__apply_read(struct tn_group *group, struct tn__read *read);
 /* More is in the store: groups that wait for it may go on. */
 void tn__apply_wake(struct tn_group *group);
@@ -370,10 +383,10 @@ struct tn_group {
     _Atomic uint64_t retries;
     _Atomic uint64_t unknowns;
     _Atomic uint64_t once_ids;
-    _Atomic uint64_t indexed; /* every write up to here is in the store's index */
-    _Atomic bool applied_left;
-    _Atomic bool unhurried; /* the loop may hear of executions when it turns anyway */
-    struct tn__op applied;  /* on its way to the loop while `applied_left` */
+    _Atomic uint64_t indexed;  /* every write up to here is in the store's index */
+    _Atomic bool applied_left; /* the loop knows that there are executions to hear of */
+    _Atomic bool unhurried;    /* it may hear of them when it turns anyway */
+    struct tn__op applied;     /* on its way to the loop, or it is watched, while `applied_left` */
     struct tn__call_table table_of_calls;
 
     /* Loop. */
@@ -384,8 +397,12 @@ struct tn_group {
     struct tn__block held;
     uint64_t next_number;
     uint64_t next_read;
-    uint64_t appended; /* the newest write asked for */
-    uint64_t applied_told;
+    uint64_t appended;        /* the newest write asked for */
+    uint64_t applied_told;    /* executed, as the loop has heard */
+    uint64_t applied_stepped; /* and as the machine has */
+    bool watched;             /* `applied_left` stays: the loop looks by itself once in a while */
+    bool watch_listed;        /* in groups->watched */
+    struct tn_group *watch_next;
     struct tn__call_list gathered; /* to be given: now, or when there are enough (N5) */
     tn_time gathered_at;
     struct tn__call_list parked; /* refused for want of a leader: given again at parked_until */
@@ -451,6 +468,9 @@ struct tn__groups {
     uint32_t notices_capacity;
     tn_time due;          /* no call or read of any group is due before */
     tn_time appliers_due; /* commits wait for a turn, to be told to an applier */
+    tn_time now;          /* the last that a machine was stepped with: it never falls */
+    struct tn_group *watched;
+    tn_time watch_at; /* they are looked at again; NEVER: there are none */
     tn_time timers_ran_at;
     bool timers_more;
     bool stepping;
@@ -475,8 +495,13 @@ bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct t
 /* Carry out what other threads have left. */
 void tn__groups_run_ops(struct tn__groups *groups);
 
-/* Step a group's machine; then tell what ended. */
+/* Step a group's machine; then tell what ended. `now` was read after the event had come: one look
+ * at the clock does for all of a frame (T1). */
 void tn__groups_step(struct tn__groups *groups, struct tn_group *group, struct tn_log_event *event);
+void tn__groups_step_at(struct tn__groups *groups, struct tn_group *group,
+                        struct tn_log_event *event, tn_time now);
+/* The machine's state changed: it may need to hear of executions at once. */
+void tn__groups_hurry(struct tn_group *group);
 /* Entries that were gathered may be given; flushes now if it is time. */
 void tn__groups_mark_dirty(struct tn_group *group);
 /* Something of a group is due at `when`. */
