@@ -11,6 +11,7 @@
  *   node_group_world.c    the driver's world: records, messages, commits; frames in and out
  *   node_group_lease.c    tenures and hints for leased groups (N1)
  *   node_applier.c        threads that execute what is committed
+ *   node_applier_stage.c  what the loop leaves for them
  *   node_store.c          the write-ahead log: recovery, and the thread that writes
  *   node_store_ring.c     writes that no thread waits for, where the kernel has a ring
  *   node_store_read.c     the thread that reads it for peers that lag (C2)
@@ -212,6 +213,11 @@ void tn__apply_forget(struct tn_group *group);
 void tn__apply_read(struct tn_group *group, struct tn__read *read);
 /* More is in the store: groups that wait for it may go on. */
 void tn__apply_wake(struct tn_group *group);
+/* Under the thread's mutex: the group has work. */
+void tn__apply_list_ready(struct tn_group *group);
+void tn__apply_make_ready(struct tn_group *group); /* and is worked on at once */
+/* Does the thread sleep although there is work? Then signal it, best without the mutex. */
+bool tn__applier_take_sleeper(struct tn__applier *applier);
 
 /* ---- The store ------------------------------------------------------------------------------- */
 
