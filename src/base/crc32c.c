@@ -1,5 +1,10 @@
 /* CRC-32C: the processor's instruction where it has one (SSE 4.2), a table of 256 words elsewhere.
  *
+ * The instruction takes three cycles, but a new one may begin in each; so long pieces are summed as
+ * three blocks side by side. A sum is carried over the bytes that follow its block by a product
+ * without carries (PCLMULQDQ): n zero bytes multiply it by x^8n, and what the instruction makes of
+ * a product of two sums is that product times x^33, hence the factor x^(8n - 33) mod P.
+ *
  * Which path is compiled in follows from the target of the function, and whether it may run is
  * asked of the processor each time: that is one load from the compiler's cpu model, no state of
  * ours. */
@@ -59,15 +64,52 @@ uint32_t tn__crc32c_portable(uint32_t crc, const void *bytes, size_t length)
 
 #if defined(__x86_64__)
 
+/* A register of the product's instruction. */
+typedef long long two_words __attribute__((vector_size(16)));
+
+/* Bytes of a block, and the factors that carry a sum over one block and over two. */
+enum { BLOCK_SHORT = 64, BLOCK_LONG = 512 };
+#define OVER_SHORT 0x9e4addf8U
+#define OVER_TWO_SHORT 0x0d3b6092U
+#define OVER_LONG 0xdd7e3b0cU
+#define OVER_TWO_LONG 0x170076faU
+
+__attribute__((target("sse4.2"))) static inline uint64_t word_added(uint64_t sum, const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    return __builtin_ia32_crc32di(sum, word);
+}
+
+__attribute__((target("sse4.2,pclmul"))) static inline uint64_t carried(uint64_t sum, uint32_t over)
+{
+    two_words first = {(long long)sum, 0};
+    two_words second = {(long long)over, 0};
+    two_words product = __builtin_ia32_pclmulqdq128(first, second, 0);
+    return __builtin_ia32_crc32di(0, (uint64_t)product[0]);
+}
+
+/* Continue `sum` over three blocks that follow each other. */
+__attribute__((target("sse4.2,pclmul"))) static inline uint64_t
+three_added(uint64_t sum, const uint8_t *at, size_t block, uint32_t over, uint32_t over_two)
+{
+    uint64_t second = 0;
+    uint64_t third = 0;
+    for (const uint8_t *end = at + block; at < end; at += 8) {
+        sum = word_added(sum, at);
+        second = word_added(second, at + block);
+        third = word_added(third, at + 2 * block);
+    }
+    return carried(sum, over_two) ^ carried(second, over) ^ third;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const void *bytes,
                                                                size_t length)
 {
     const uint8_t *at = bytes;
     uint64_t sum = ~crc;
     for (; length >= 8; length -= 8, at += 8) {
-        uint64_t word;
-        memcpy(&word, at, sizeof(word));
-        sum = __builtin_ia32_crc32di(sum, word);
+        sum = word_added(sum, at);
     }
     if (length >= 4) {
         uint32_t word;
@@ -82,8 +124,26 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
     return ~(uint32_t)sum;
 }
 
+__attribute__((target("sse4.2,pclmul"))) static uint32_t
+crc32c_three(uint32_t crc, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+    uint64_t sum = ~crc;
+    for (; length >= 3 * BLOCK_LONG; length -= 3 * BLOCK_LONG, at += 3 * BLOCK_LONG) {
+        sum = three_added(sum, at, BLOCK_LONG, OVER_LONG, OVER_TWO_LONG);
+    }
+    for (; length >= 3 * BLOCK_SHORT; length -= 3 * BLOCK_SHORT, at += 3 * BLOCK_SHORT) {
+        sum = three_added(sum, at, BLOCK_SHORT, OVER_SHORT, OVER_TWO_SHORT);
+    }
+    return crc32c_sse42(~(uint32_t)sum, at, length);
+}
+
 uint32_t tn__crc32c(uint32_t crc, const void *bytes, size_t length)
 {
+    if (length >= 3 * BLOCK_SHORT && __builtin_cpu_supports("sse4.2") &&
+        __builtin_cpu_supports("pclmul")) {
+        return crc32c_three(crc, bytes, length);
+    }
     if (__builtin_cpu_supports("sse4.2")) {
         return crc32c_sse42(crc, bytes, length);
     }

@@ -58,6 +58,21 @@ static void every_path_agrees_at_every_length_and_alignment(void **state)
     }
 }
 
+static void long_pieces_are_summed_as_well_side_by_side(void **state)
+{
+    (void)state;
+    static uint8_t bytes[8192];
+    uint64_t random = 7;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)tn__random_next(&random);
+    }
+    for (size_t length = 0; length <= sizeof(bytes) - 8; length += 1 + length % 13) {
+        uint32_t before = (uint32_t)tn__random_next(&random);
+        const uint8_t *at = bytes + length % 8;
+        assert_int_equal(tn__crc32c(before, at, length), tn__crc32c_portable(before, at, length));
+    }
+}
+
 static void a_sum_in_parts_is_the_sum_of_the_whole(void **state)
 {
     (void)state;
@@ -67,9 +82,8 @@ static void a_sum_in_parts_is_the_sum_of_the_whole(void **state)
     for (size_t cut = 0; cut <= length; cut++) {
         uint32_t crc = tn__crc32c(0, text, cut);
         assert_int_equal(tn__crc32c(crc, text + cut, length - cut), whole);
-        assert_int_equal(tn__crc32c_combine(crc, tn__crc32c(0, text + cut, length - cut),
-                                            length - cut),
-                         whole);
+        assert_int_equal(
+            tn__crc32c_combine(crc, tn__crc32c(0, text + cut, length - cut), length - cut), whole);
         crc = tn__crc32c_portable(0, text, cut);
         assert_int_equal(tn__crc32c(crc, text + cut, length - cut), whole);
     }
@@ -80,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_published_check_values_are_met),
         cmocka_unit_test(every_path_agrees_at_every_length_and_alignment),
+        cmocka_unit_test(long_pieces_are_summed_as_well_side_by_side),
         cmocka_unit_test(a_sum_in_parts_is_the_sum_of_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
