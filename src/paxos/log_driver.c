@@ -111,6 +111,9 @@ struct tn__log_driver *tn__log_driver_init(void *memory, uint32_t groups_max, ui
     tn_assert(world->retain != NULL && world->release != NULL);
     uint8_t *rest = memory;
     struct tn__log_driver *driver = carve(&rest, sizeof(*driver));
+    /* The effects and the rings are written before they are read: most of the memory is left as it
+     * is. */
+    memset(driver, 0, offsetof(struct tn__log_driver, effects));
     driver->world = *world;
     driver->restart_word = restart_word;
     driver->self = self;
@@ -120,6 +123,7 @@ struct tn__log_driver *tn__log_driver_init(void *memory, uint32_t groups_max, ui
     driver->due = carve(&rest, groups_max * sizeof(uint32_t));
     driver->heap_places = carve(&rest, groups_max * sizeof(uint32_t));
     driver->heap_entries = carve(&rest, groups_max * sizeof(struct tn__heap_entry));
+    memset(driver->groups, 0, (size_t)(rest - (uint8_t *)driver->groups));
     driver->held.slots_count = held_slots(groups_max);
     driver->held.entries_count = HELD_ENTRIES;
     driver->held.slots =

@@ -45,7 +45,7 @@ struct tn__log_driver; /* Opaque. */
 /* `groups_max` groups at once, 1 to TN_GROUPS_MAX. */
 size_t tn__log_driver_size(uint32_t groups_max);
 
-/* `memory`: zeroed, aligned to 64 bytes; the caller's. `self`: index of this node. */
+/* `memory`: aligned to 64 bytes, whatever is in it; the caller's. `self`: index of this node. */
 struct tn__log_driver *tn__log_driver_init(void *memory, uint32_t groups_max, uint32_t self,
                                            uint64_t restart_word,
                                            const struct tn__log_driver_world *world);

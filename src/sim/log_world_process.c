@@ -317,7 +317,6 @@ static void make_driver(struct tn__log_process *process)
         .retain = tn__log_payload_retain,
         .release = tn__log_payload_release,
     };
-    memset(process->driver_memory, 0, world->driver_bytes);
     process->driver = tn__log_driver_init(process->driver_memory, TN_LOG_WORLD_GROUPS_MAX,
                                           process->index, process->restart_word, &calls);
     for (uint32_t g = 0; g < world->options.groups_count; g++) {

@@ -21,7 +21,7 @@ static struct tn__log_driver_queue queue;
 
 static void queue_begin(void)
 {
-    memset(slots, 0, sizeof(slots));
+    memset(slots, 0xa5, sizeof(slots)); /* whatever is in them */
     entries[ENTRIES].slot = GUARD;
     queue = (struct tn__log_driver_queue){
         .slots = slots, .entries = entries, .slots_count = SLOTS, .entries_count = ENTRIES};

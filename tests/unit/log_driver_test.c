@@ -179,7 +179,7 @@ static struct tn__log_driver *driver_new(uint32_t groups_max)
     assert_int_equal(bytes % 64, 0);
     memory = aligned_alloc(64, bytes);
     assert_non_null(memory);
-    memset(memory, 0, bytes);
+    memset(memory, 0xa5, bytes); /* whatever is in it */
     for (uint32_t i = 0; i < TN_GROUPS_MAX; i++) {
         logs[i].id = i;
         logs[i].deadline = TN_TIME_NEVER;
