@@ -73,3 +73,16 @@ void tn__heap_remove(struct tn__heap heap, uint32_t record)
         sift_down(heap, place, last);
     }
 }
+
+void tn__heap_move(struct tn__heap heap, uint32_t record, uint64_t key)
+{
+    tn_assert(heap.places[record] != 0);
+    uint32_t place = heap.places[record] - 1;
+    struct tn__heap_entry entry = {.key = key, .record = record};
+    tn_assert(heap.entries[place].record == record);
+    if (place > 0 && is_before(entry, heap.entries[(place - 1) / 2])) {
+        sift_up(heap, place, entry);
+    } else {
+        sift_down(heap, place, entry);
+    }
+}

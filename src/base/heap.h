@@ -24,4 +24,7 @@ struct tn__heap {
 void tn__heap_insert(struct tn__heap heap, uint32_t record, uint64_t key);
 void tn__heap_remove(struct tn__heap heap, uint32_t record);
 
+/* Another key for a record that is in the heap. */
+void tn__heap_move(struct tn__heap heap, uint32_t record, uint64_t key);
+
 #endif

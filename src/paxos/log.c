@@ -297,6 +297,56 @@ static void settle(struct tn__log_turn *turn)
     tn_assert(log->written <= log->writes);
 }
 
+/* ---- Little to settle ------------------------------------------------------------------------ */
+
+/* May only what the event itself has changed be due? What else was possible when the last step
+ * ended was done then: since, no time has come, and no work was left over. */
+static bool is_calm(const struct tn_log *log, tn_time now)
+{
+    tn_assert(log->retired <= 1);
+    return now < log->deadline && log->stopped == 0 && log->damaged == 0 && log->retired == 0 &&
+           log->losing == 0 && log->proposer.phase != TN__LOG_PREPARING &&
+           log->behind_since == TN_TIME_NEVER && log->fetch_at == TN_TIME_NEVER &&
+           log->reads.phase == TN__LOG_ROUND_NONE && log->reads.head == log->reads.tail;
+}
+
+/* A vote that commits nothing, of a member that is sent nothing more, while nothing waits for a
+ * slot. */
+static bool is_mere_vote(const struct tn__log_turn *turn)
+{
+    const struct tn_log *log = turn->log;
+    const struct tn_log_effects *effects = turn->effects;
+    uint32_t from = turn->event->message->from;
+    bool is_said = effects->messages_count + effects->notices_count + effects->records_count > 0;
+    tn_assert(effects->entries_count == 0 && effects->commit_count == 0);
+    return !is_said && log->stopped == 0 && log->losing == 0 && from < log->options.nodes_count &&
+           tn__log_leads(log) && log->peers[from].next == log->proposer.next &&
+           log->own.waiting == 0 && log->guests.waiting == 0 &&
+           log->proposer.next > log->proposer.reported && log->proposer.next > log->resolve_upto &&
+           !tn__log_commit_waits(log);
+}
+
+/* True: all of settle() that could do anything is done. */
+static bool settle_little(struct tn__log_turn *turn)
+{
+    const struct tn_log_event *event = turn->event;
+    if (event->kind == TN_LOG_EVENT_WRITTEN) {
+        settle_durable(turn->log);
+        return true; /* and the deadline is as it was */
+    }
+    if (event->kind == TN_LOG_EVENT_MESSAGE && event->message->kind == TN_LOG_ACCEPTED &&
+        is_mere_vote(turn)) {
+        note_deadline(turn);
+        if (turn->log->deadline <= turn->now) {
+            return false; /* it was the first word of a new incarnation */
+        }
+        settle_durable(turn->log);
+        return true;
+    }
+    tn_assert(!turn->left);
+    return false;
+}
+
 /* ---- The step -------------------------------------------------------------------------------- */
 
 static void on_written(struct tn__log_turn *turn)
@@ -384,8 +434,11 @@ void tn_log_step(struct tn_log *log, const struct tn_log_event *event,
     effects->commit_first = 0;
     effects->commit_count = 0;
     log->random ^= event->random;
+    bool calm = is_calm(log, event->now);
     dispatch(&turn);
-    settle(&turn);
+    if (!calm || !settle_little(&turn)) {
+        settle(&turn);
+    }
 }
 
 tn_time tn_log_deadline(const struct tn_log *log)

@@ -27,6 +27,11 @@ static bool is_next_committed(const struct tn_log *log)
                                       log->said_committed);
 }
 
+bool tn__log_commit_waits(const struct tn_log *log)
+{
+    return is_next_committed(log);
+}
+
 static void commit_one(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;

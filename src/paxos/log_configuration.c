@@ -23,7 +23,7 @@ void tn__log_configurations_init(struct tn__log_configurations *configurations,
 }
 
 const struct tn__log_configuration *
-tn__log_configuration_at(const struct tn__log_configurations *configurations, uint64_t slot)
+tn__log_configuration_of_many(const struct tn__log_configurations *configurations, uint64_t slot)
 {
     tn_assert(configurations->count >= 1);
     tn_assert(configurations->count <= TN__LOG_CONFIGURATIONS_MAX);
@@ -40,7 +40,7 @@ static bool is_legal(const struct tn__log_configuration *last, uint64_t slot,
 {
     return slot >= last->first_slot && /* G2: one change in flight */
            value->version == last->version + 1 && value->voters != 0 &&
-           __builtin_popcount(value->voters) <= TN_MEMBERS_MAX &&
+           tn__log_members_in(value->voters) <= TN_MEMBERS_MAX &&
            ((value->voters | value->learners) >> TN_LOG_NODES_MAX) == 0 &&
            (value->voters & value->learners) == 0 && value->window_slots <= TN_LOG_WINDOW_MAX &&
            value->mode <= TN_LOG_MODE_FREE;

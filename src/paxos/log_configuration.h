@@ -35,9 +35,16 @@ struct tn__log_configurations {
 void tn__log_configurations_init(struct tn__log_configurations *configurations,
                                  const struct tn__log_configuration *first);
 
-/* The one that governs `slot`. */
 const struct tn__log_configuration *
-tn__log_configuration_at(const struct tn__log_configurations *configurations, uint64_t slot);
+tn__log_configuration_of_many(const struct tn__log_configurations *configurations, uint64_t slot);
+
+/* The one that governs `slot`. */
+static inline const struct tn__log_configuration *
+tn__log_configuration_at(const struct tn__log_configurations *configurations, uint64_t slot)
+{
+    return configurations->count == 1 ? &configurations->list[0]
+                                      : tn__log_configuration_of_many(configurations, slot);
+}
 
 /* Slot `slot` is committed with this value of kind CONFIGURATION. False: it is not a legal change
  * (an earlier one does not govern yet, version not the next one, no voters, a member that votes and
@@ -54,12 +61,21 @@ uint64_t tn__log_configuration_window_end(const struct tn__log_configurations *c
 /* Slots below `slot` are of no interest any more. */
 void tn__log_configuration_trim(struct tn__log_configurations *configurations, uint64_t slot);
 
+/* How many members there are: in place, as a processor without the instruction would take a call.
+ */
+static inline uint32_t tn__log_members_in(tn_member_set set)
+{
+    uint32_t sums = set - ((set >> 1) & 0x55555555U);
+    sums = (sums & 0x33333333U) + ((sums >> 2) & 0x33333333U);
+    return (((sums + (sums >> 4)) & 0x0f0f0f0fU) * 0x01010101U) >> 24;
+}
+
 /* Is `members` a majority of these voters? Counted by identity, never by message. */
 static inline bool tn__log_configuration_quorum(const struct tn__log_configuration *configuration,
                                                 tn_member_set members)
 {
-    uint32_t voters = (uint32_t)__builtin_popcount(configuration->voters);
-    uint32_t present = (uint32_t)__builtin_popcount(configuration->voters & members);
+    uint32_t voters = tn__log_members_in(configuration->voters);
+    uint32_t present = tn__log_members_in(configuration->voters & members);
     return present > voters / 2U;
 }
 

@@ -158,7 +158,9 @@ static uint32_t rank_of(const struct tn__log_driver *driver, uint32_t id)
 /* The group of this id, here or leaving; NULL: there is none. */
 static struct group *group_of(const struct tn__log_driver *driver, uint32_t id)
 {
-    uint32_t rank = rank_of(driver, id);
+    /* Ids are mostly 0, 1, 2 ...: then an id is its rank. */
+    bool dense = id < driver->groups_count && driver->groups[driver->order[id]].id == id;
+    uint32_t rank = dense ? id : rank_of(driver, id);
     if (rank == driver->groups_count) {
         return NULL;
     }
@@ -189,10 +191,11 @@ static void follow_deadline(struct tn__log_driver *driver, const struct group *g
     if (deadline == known) {
         return;
     }
-    if (place != 0) {
+    if (place != 0 && deadline != TN_TIME_NEVER) {
+        tn__heap_move(heap_of(driver), record, deadline);
+    } else if (place != 0) {
         tn__heap_remove(heap_of(driver), record);
-    }
-    if (deadline != TN_TIME_NEVER) {
+    } else {
         tn__heap_insert(heap_of(driver), record, deadline);
     }
 }

@@ -364,15 +364,15 @@ static bool needs_leader(const struct tn_log *log)
 /* When Phase 1 is to begin; NEVER: not as things are. */
 static tn_time begin_time(const struct tn_log *log, tn_time now)
 {
-    if (log->proposer.phase != TN__LOG_IDLE || !tn__log_votes(log) || log->full != 0 ||
-        !tn__log_is_voter(log) || tn_log_ballot_is_none(next_ballot(log))) {
+    bool leased = tn__log_is_leased(log);
+    bool wanted = log->proposer.phase == TN__LOG_IDLE &&
+                  (leased ? has_tenure(log, now) : needs_leader(log)); /* N1 */
+    if (!wanted || !tn__log_votes(log) || log->full != 0 || !tn__log_is_voter(log) ||
+        tn_log_ballot_is_none(next_ballot(log))) {
         return TN_TIME_NEVER;
     }
-    if (tn__log_is_leased(log)) {
-        return has_tenure(log, now) ? log->begin_at : TN_TIME_NEVER; /* N1 */
-    }
-    tn_assert(log->leader != tn__log_self(log));
-    return needs_leader(log) ? tn__log_larger(log->begin_at, log->leader_until) : TN_TIME_NEVER;
+    tn_assert(leased || log->leader != tn__log_self(log));
+    return leased ? log->begin_at : tn__log_larger(log->begin_at, log->leader_until);
 }
 
 /* N1: the tenure is over, or the configuration no longer names this node or this mode. */

@@ -413,6 +413,8 @@ tn_time tn__log_forward_deadline(const struct tn_log *log, tn_time now);
 /* ---- log_commit.c ---------------------------------------------------------------------------- */
 
 void tn__log_commit(struct tn__log_turn *turn);
+/* Is there something for it to do? */
+bool tn__log_commit_waits(const struct tn_log *log);
 /* Drop committed slots until this one fits the ring; false: it does not. */
 bool tn__log_make_room(struct tn_log *log, uint64_t slot);
 void tn__log_shrink(struct tn__log_turn *turn);

@@ -384,8 +384,8 @@ void tn__log_pump(struct tn__log_turn *turn)
     pump_queue(turn, one, first, start_sum, half);
     pump_queue(turn, other, first, start_sum, TN_LOG_RUN_MAX);
     pump_resolve(turn, first, start_sum);
-    log->guests_turn ^= 1U;
     if (turn->effects->entries_count > first) {
+        log->guests_turn ^= 1U;
         send_pumped(turn, first, start);
     }
     tn_assert(log->proposer.next >= start);
