@@ -161,7 +161,12 @@ static void learn(struct tn__log_judge *judge, uint32_t process, uint32_t group,
                       slot->is_chosen ? "another value than was chosen" : "committed and is not");
     }
     slot->copies[process] = (struct tn__judged_copy){
-        .ballot = entry->ballot, .digest = digest, .is_there = true, .is_learned = true};
+        .ballot = entry->ballot,
+        .digest = digest,
+        .promised = judge->groups[group].nodes[process].durable,
+        .is_there = true,
+        .is_learned = true,
+    };
 }
 
 /* ---- Disks ----------------------------------------------------------------------------------- */
@@ -263,7 +268,9 @@ static void see_promise(struct tn__log_judge *judge, const struct tn__log_sight 
             at++;
         }
         bool told = at < sight->entries_count && sight->entries[at].slot == s;
-        if (!copy->is_there || tn_log_ballot_compare(copy->ballot, message->ballot) >= 0) {
+        struct tn_log_ballot under = copy->is_learned ? copy->promised : copy->ballot;
+        if (!copy->is_there || tn_log_ballot_compare(copy->ballot, message->ballot) >= 0 ||
+            tn_log_ballot_compare(under, message->ballot) >= 0) {
             continue; /* it came after the promise was made, which waited for the disk since */
         }
         if (!told) {

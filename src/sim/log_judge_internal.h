@@ -19,6 +19,7 @@ struct tn__judged_try {
 /* What one node's disk holds of a slot. */
 struct tn__judged_copy {
     struct tn_log_ballot ballot;
+    struct tn_log_ballot promised; /* learned: what the disk had promised before */
     uint64_t digest;
     bool is_there;
     bool is_learned;
