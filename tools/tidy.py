@@ -105,7 +105,6 @@ UNTESTED = {
     "src/cmd/daemon_config.c": "the flags of tenured: run by the tests of the programs",
     **{f"src/cmd/tool_{part}.c": "a command of tenure: run by the tests of the programs"
        for part in "acquire calls hold keeper options screen show top".split()},
-    "src/cmd/simulate_log.c": "run --workload log: run by determinism.test.sh",
     "src/os/assert.c": "aborts: any failing assertion shows it",
 }
 

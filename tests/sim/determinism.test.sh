@@ -13,7 +13,7 @@ int main(int argc, char **argv)
     return tn__simulate_run(argc, argv);
 }
 MAIN
-sources="$work/main.c src/cmd/simulate_run.c src/cmd/simulate_log.c src/check/linear.c \
+sources="$work/main.c src/cmd/simulate_run*.c src/check/linear.c \
     src/check/linear_search.c"
 for file in src/sim/*.c src/paxos/*.c src/wire/*.c src/store/*.c src/base/*.c src/os/assert.c; do
     case "$file" in

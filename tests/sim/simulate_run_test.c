@@ -64,6 +64,26 @@ static void The_trace_prints_what_happens(void **state)
     assert_non_null(strstr(output, "PREPARE"));
 }
 
+static void Logs_are_run_and_counted_in_the_same_way(void **state)
+{
+    (void)state;
+    assert_int_equal(run("--workload log --seed 5 --events 1500 --json"), 0);
+    assert_non_null(strstr(output, "seed 5\n"));
+    assert_non_null(strstr(output, "MISDIRECTED")); /* the table has the faults of logs */
+    assert_non_null(strstr(output, " slots, "));
+    char *last = strstr(output, "{\"hash\":\"");
+    assert_non_null(last);
+    assert_non_null(strstr(last, "\"committed\":"));
+    assert_non_null(strstr(last, "\"violations\":0"));
+    char hash[64];
+    assert_int_equal(run("--workload log --seed 5 --seeds 6 --events 800 --quiet"), 0);
+    assert_int_equal(sscanf(strstr(output, "\nhash "), "\nhash %40s", hash), 1);
+    assert_int_equal(run("--workload log --seed 5 --seeds 6 --events 800 --threads 3 --quiet"), 0);
+    assert_non_null(strstr(output, hash));
+    assert_int_equal(run("--workload log --seed 5 --seconds 1 --trace --quiet"), 0);
+    assert_non_null(strstr(output, "ACCEPTED"));
+}
+
 static void Wrong_arguments_end_with_2_and_name_themselves(void **state)
 {
     (void)state;
@@ -86,6 +106,7 @@ int main(void)
         cmocka_unit_test(A_seed_that_passes_ends_with_0_and_one_object),
         cmocka_unit_test(Seconds_and_nodes_bound_the_run_and_threads_do_not_change_it),
         cmocka_unit_test(The_trace_prints_what_happens),
+        cmocka_unit_test(Logs_are_run_and_counted_in_the_same_way),
         cmocka_unit_test(Wrong_arguments_end_with_2_and_name_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
