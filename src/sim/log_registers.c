@@ -40,12 +40,11 @@ bool tn__log_command_read(struct tn__log_command *command, const void *bytes, si
         command->kind > TN_LOG_COMMAND_ADD || count != TN_LOG_COMMAND_BYTES + command->padding) {
         return false;
     }
+    uint8_t different = 0; /* looked at as a whole: many bytes at once */
     for (uint32_t i = 0; i < command->padding; i++) {
-        if (from[TN_LOG_COMMAND_BYTES + i] != (uint8_t)(command->name + i)) {
-            return false;
-        }
+        different |= from[TN_LOG_COMMAND_BYTES + i] ^ (uint8_t)(command->name + i);
     }
-    return true;
+    return different == 0;
 }
 
 uint64_t tn__log_registers_execute(struct tn__log_registers *registers,
