@@ -62,7 +62,8 @@ static inline int tn_log_ballot_compare(struct tn_log_ballot a, struct tn_log_ba
 
 static inline bool tn_log_ballot_equal(struct tn_log_ballot a, struct tn_log_ballot b)
 {
-    return tn_log_ballot_compare(a, b) == 0;
+    return ((a.token ^ b.token) | (a.attempt ^ b.attempt) | (a.restart_word ^ b.restart_word) |
+            (a.mode_number ^ b.mode_number) | (uint64_t)(a.node ^ b.node)) == 0;
 }
 
 static inline bool tn_log_ballot_is_none(struct tn_log_ballot ballot)

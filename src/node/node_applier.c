@@ -149,21 +149,38 @@ static bool execute(struct tn_group *group, const struct tn_log_entry *entry, co
     return false;
 }
 
+/* References of executed entries that are still to be given back: `count` of one block. */
+struct executed {
+    struct tn__block *block;
+    uint32_t count;
+};
+
+static void give_back(struct executed *executed, uint64_t handle)
+{
+    struct tn__block *block = handle == 0 ? NULL : tn__block_near(executed->block, handle);
+    if (block != executed->block && executed->count > 0) {
+        tn__block_release_many(executed->block, executed->count);
+        executed->count = 0;
+    }
+    executed->block = block;
+    executed->count += block != NULL ? 1 : 0;
+}
+
 static void execute_taken(struct tn_group *group, uint32_t limit)
 {
     struct tn__apply *apply = &group->apply;
+    struct executed executed = {0};
     for (uint32_t i = 0; i < limit && apply->taken_next < apply->taken_count; i++) {
         const struct tn_log_entry *entry = &apply->taken[apply->taken_next];
         uint64_t handle = entry->value.handle;
         const void *bytes = handle == 0 ? NULL : tn__payload_bytes(handle);
         if (!execute(group, entry, bytes)) {
-            return;
+            break;
         }
-        if (handle != 0) {
-            tn__block_release(tn__block_of(handle));
-        }
+        give_back(&executed, handle);
         apply->taken_next += 1;
     }
+    give_back(&executed, 0);
 }
 
 static void execute_stored(struct tn_group *group, uint64_t told, uint32_t limit)

@@ -25,7 +25,7 @@ static void retain_all(const struct tn_log_entry *entries, uint32_t count)
     uint32_t run = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t handle = entries[i].value.handle;
-        struct tn__block *next = handle == 0 ? NULL : tn__block_of(handle);
+        struct tn__block *next = handle == 0 ? NULL : tn__block_near(block, handle);
         if (next == block) {
             run += 1;
             continue;

@@ -182,10 +182,10 @@ static int restore_entry(struct tn_group *group, const struct tn_log_entry *entr
     uint64_t forgotten = 0;
     bool taken = tn_log_restore(group->log, &copy, &forgotten);
     if (!taken && block != NULL) {
-        tn__block_let_go(block);
+        (void)tn__block_let_go(block);
     }
     if (forgotten != 0) {
-        tn__block_let_go(tn__block_of(forgotten));
+        (void)tn__block_let_go(tn__block_of(forgotten));
     }
     return 0;
 }

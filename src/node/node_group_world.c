@@ -26,8 +26,9 @@ static void world_retain(void *context, uint64_t handle)
 
 static void world_release(void *context, uint64_t handle)
 {
-    (void)context;
-    tn__block_let_go(tn__block_of(handle));
+    struct tn__groups *groups = context;
+    struct tn__block *block = tn__block_near(groups->recent, handle);
+    groups->recent = tn__block_let_go(block) ? block : NULL;
 }
 
 /* ---- Records, commits, loads, notices -------------------------------------------------------- */
@@ -191,11 +192,25 @@ static uint8_t *frame_room(struct tn__groups *groups, uint32_t member, enum tn__
     return at;
 }
 
+/* Without a look at which fields are there. */
+static size_t bytes_at_most(const struct tn_log_message *message,
+                            const struct tn_log_entry *entries)
+{
+    size_t bytes = TN_LOG_MESSAGE_BYTES_MAX + message->entries_count * TN_LOG_ENTRY_BYTES_MAX;
+    for (uint32_t i = 0; i < message->entries_count; i++) {
+        bytes += entries[i].value.bytes;
+    }
+    return bytes;
+}
+
 static void send_whole(struct tn__groups *groups, tn_member_set to,
                        const struct tn_log_message *message, const struct tn_log_entry *entries)
 {
     enum tn__channel channel = channel_of(message->kind);
-    size_t bytes = tn__log_message_bytes(message, entries);
+    size_t bytes = bytes_at_most(message, entries);
+    if (bytes > TN_LOG_FRAME_BYTES_FULL) {
+        bytes = tn__log_message_bytes(message, entries);
+    }
     const uint8_t *written = NULL; /* encoded once, copied for the others */
     while (to != 0) {
         uint32_t member = (uint32_t)__builtin_ctz(to);
@@ -207,7 +222,9 @@ static void send_whole(struct tn__groups *groups, tn_member_set to,
             memcpy(at, written, bytes);
         } else {
             size_t length = tn__log_message_write(at, message, entries, payload, NULL);
-            tn_assert(length == bytes);
+            tn_assert(length <= bytes);
+            groups->builders[member][channel].frame.length -= bytes - length;
+            bytes = length;
             written = at;
         }
     }
@@ -223,12 +240,13 @@ static void world_send(void *context, tn_member_set to, const struct tn_log_mess
         return;
     }
     struct tn_log_message part = *message;
-    bool divisible = message->kind == TN_LOG_ACCEPT || message->kind == TN_LOG_FETCHED;
+    size_t room = TN_LOG_FRAME_BYTES_FULL - TN_FRAME_HEADER_BYTES;
+    bool divisible = (message->kind == TN_LOG_ACCEPT || message->kind == TN_LOG_FETCHED) &&
+                     bytes_at_most(message, entries) > room;
     uint32_t first = 0;
     do {
         part.entries_count = message->entries_count - first;
         if (divisible && part.entries_count > 1) {
-            size_t room = TN_LOG_FRAME_BYTES_FULL - TN_FRAME_HEADER_BYTES;
             uint32_t fit = tn__log_message_fit(&part, entries + first, room);
             part.entries_count = fit > 0 ? fit : 1;
         }

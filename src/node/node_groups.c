@@ -390,6 +390,7 @@ void tn__groups_forget(struct tn__groups *groups, struct tn_group *group)
 {
     tn_assert(!group->here);
     tn__apply_forget(group);
+    groups->recent = NULL; /* it may be the group's */
     struct tn_group **link = &groups->first;
     while (*link != NULL && *link != group) {
         link = &(*link)->next;

@@ -467,6 +467,7 @@ struct tn__groups {
     struct tn__groups_builder builders[TN_MEMBERS_MAX][TN_CHANNELS_END];
     struct tn_log_entry *entries; /* TN_LOG_RUN_MAX: one decoded message, or a run proposed */
     const uint8_t **payloads;
+    struct tn__block *recent;  /* of the payload forgotten last, if it is held still; or NULL */
     struct tn_proposal *ended; /* calls that ended inside a step: told right after it */
     struct tn__read *ended_reads;
     struct tn__groups_notice *notices; /* for programs, told right after the step too */

@@ -14,6 +14,7 @@ struct tn__block *tn__block_make(size_t bytes)
     if (block != NULL) {
         memset(block, 0, sizeof(*block));
         atomic_init(&block->references, 1);
+        block->end = tn__block_bytes(block) + bytes;
     }
     return block;
 }
@@ -40,13 +41,18 @@ void tn__block_retain(struct tn__block *block, uint32_t count)
     tn_assert(before > 0 && before < UINT32_MAX - count);
 }
 
-void tn__block_release(struct tn__block *block)
+void tn__block_release_many(struct tn__block *block, uint32_t count)
 {
-    uint32_t before = atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel);
-    tn_assert(before > 0);
-    if (before == 1) {
+    uint32_t before = atomic_fetch_sub_explicit(&block->references, count, memory_order_acq_rel);
+    tn_assert(before >= count);
+    if (before == count) {
         free(block);
     }
+}
+
+void tn__block_release(struct tn__block *block)
+{
+    tn__block_release_many(block, 1);
 }
 
 void tn__block_list_init(struct tn__block *list)
@@ -77,13 +83,15 @@ static void unlink_block(struct tn__block *block)
     tn__block_release(block);
 }
 
-void tn__block_let_go(struct tn__block *block)
+bool tn__block_let_go(struct tn__block *block)
 {
     tn_assert(block->held > 0);
     block->held -= 1;
-    if (block->held == 0) {
-        unlink_block(block);
+    if (block->held > 0) {
+        return true;
     }
+    unlink_block(block);
+    return false;
 }
 
 void tn__block_list_drop(struct tn__block *list)

@@ -13,6 +13,7 @@
 #define TN_NODE_PAYLOAD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct tn__block {
     uint32_t held;          /* loop */
     struct tn__block *next; /* loop, while held: a ring with its list's head */
     struct tn__block *previous;
+    const uint8_t *end; /* of what tn__block_make() made; NULL: another's block */
 };
 
 #define TN_PAYLOAD_LEAD_BYTES 8U
@@ -40,6 +42,15 @@ uint64_t tn__block_place(struct tn__block *block, uint8_t *at);
 
 struct tn__block *tn__block_of(uint64_t handle);
 
+/* The same, without a look at the payload if it lies in the block where the one before lay (`near`,
+ * may be NULL: values of one message come one after the other). */
+static inline struct tn__block *tn__block_near(struct tn__block *near, uint64_t handle)
+{
+    uintptr_t address = (uintptr_t)handle;
+    bool inside = near != NULL && address > (uintptr_t)near && address <= (uintptr_t)near->end;
+    return inside ? near : tn__block_of(handle);
+}
+
 static inline const void *tn__payload_bytes(uint64_t handle)
 {
     return (const void *)(uintptr_t)handle; /* NOLINT: that is what a handle is */
@@ -47,11 +58,13 @@ static inline const void *tn__payload_bytes(uint64_t handle)
 
 void tn__block_retain(struct tn__block *block, uint32_t count);
 void tn__block_release(struct tn__block *block);
+void tn__block_release_many(struct tn__block *block, uint32_t count);
 
 /* Of the loop: the machine or the driver takes `count` references, gives one back. */
 void tn__block_list_init(struct tn__block *list);
 void tn__block_hold(struct tn__block *list, struct tn__block *block, uint32_t count);
-void tn__block_let_go(struct tn__block *block);
+/* False: it is held no more, and may be gone. */
+bool tn__block_let_go(struct tn__block *block);
 /* The machine is gone: give back all that is held. */
 void tn__block_list_drop(struct tn__block *list);
 

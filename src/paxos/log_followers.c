@@ -304,7 +304,7 @@ static tn_time heartbeat_time(const struct tn_log *log)
         return 0;
     }
     bool quiet = log->proposer.next == tn__log_committed(log) + 1;
-    tn_member_set others = tn__log_others(log);
+    tn_member_set others = quiet ? tn__log_others(log) : 0;
     for (uint32_t i = 0; i < log->options.nodes_count && quiet; i++) {
         quiet = (others & tn__log_bit(i)) == 0 || log->peers[i].told >= tn__log_committed(log);
     }

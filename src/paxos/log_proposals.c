@@ -68,6 +68,11 @@ void tn__log_queue_trim(struct tn_log *log, struct tn__log_queue *queue)
     }
     tn_assert(queue->head <= queue->next && queue->next <= queue->tail);
     tn_assert(queue->waiting > 0 || queue->next == queue->tail);
+    if (queue->head == queue->tail) { /* from the beginning, which the processor still knows */
+        queue->head = 0;
+        queue->next = 0;
+        queue->tail = 0;
+    }
 }
 
 /* ---- What the caller asks -------------------------------------------------------------------- */

@@ -31,7 +31,17 @@ static void a_handle_is_its_bytes_and_leads_to_its_block(void **state)
     struct tn__block *block = make(handles);
     for (uint32_t i = 0; i < 3; i++) {
         assert_ptr_equal(tn__block_of(handles[i]), block);
+        assert_ptr_equal(tn__block_near(NULL, handles[i]), block);
     }
+    uint64_t others[3];
+    struct tn__block *other = make(others);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_ptr_equal(tn__block_near(other, handles[i]), block);
+        assert_ptr_equal(tn__block_near(block, others[i]), other);
+    }
+    tn__block_release(other);
+    memset(tn__block_bytes(block), 0xff, TN_PAYLOAD_LEAD_BYTES); /* it is not looked at */
+    assert_ptr_equal(tn__block_near(block, handles[0]), block);
     assert_memory_equal(tn__payload_bytes(handles[0]), "aaaaa", 5);
     assert_memory_equal(tn__payload_bytes(handles[2]), "ccccc", 5);
     tn__block_release(block);
@@ -51,13 +61,15 @@ static void what_is_held_stands_for_one_reference(void **state)
     assert_int_equal(block->references, 2);
     for (uint32_t i = 0; i < 4; i++) {
         assert_int_equal(block->held, 4 - i);
-        tn__block_let_go(block);
+        assert_int_equal(tn__block_let_go(block), i < 3);
     }
     assert_int_equal(block->references, 1);
     assert_ptr_equal(list.next, &list);
     tn__block_hold(&list, block, 1); /* and again */
     assert_int_equal(block->references, 2);
-    tn__block_let_go(block);
+    tn__block_retain(block, 2);
+    tn__block_release_many(block, 2);
+    assert_false(tn__block_let_go(block));
     tn__block_release(block);
 }
 
