@@ -156,6 +156,9 @@ static uint64_t run_bound(const struct tn__wal_runs *runs, uint64_t slot)
 {
     uint64_t low = runs->first;
     uint64_t high = runs->end;
+    if (low < high && run_end(&runs->items[high - 1]) <= slot) {
+        return high; /* as a rule slots rise: no search through memory long out of sight */
+    }
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         if (run_end(&runs->items[middle]) <= slot) {
