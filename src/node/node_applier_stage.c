@@ -148,7 +148,7 @@ static void hand_over_all(struct tn__applier *applier)
 /* Who waits for an execution here? Nobody does at most members most of the time. */
 static bool is_awaited(const struct tn_group *group)
 {
-    return atomic_load_explicit(&group->calls_count, memory_order_relaxed) > 0 ||
+    return atomic_load_explicit(&group->calls, memory_order_relaxed) > 0 ||
            atomic_load_explicit(&group->reads_count, memory_order_relaxed) > 0 ||
            !atomic_load_explicit(&group->unhurried, memory_order_relaxed);
 }

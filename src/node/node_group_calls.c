@@ -68,8 +68,7 @@ static void list_remove(struct tn_proposal *call)
 void tn__call_end(struct tn_proposal *call, const struct tn_proposal_result *result)
 {
     struct tn_group *group = call->group;
-    atomic_fetch_sub(&group->calls_count, 1);
-    atomic_fetch_sub(&group->calls_bytes, call->value_bytes);
+    atomic_fetch_sub(&group->calls, TN_CALLS_ONE + call->value_bytes);
     if (result->error == TN_ERROR_UNKNOWN) {
         atomic_fetch_add(&group->unknowns, 1);
     }
@@ -174,8 +173,8 @@ void tn__calls_submit(struct tn_group *group, struct tn_proposal *call)
         end_later(call, TN_ERROR_CLOSED);
         return;
     }
-    if (group->gathered.count == 0) {
-        group->gathered_at = tn__clock_now();
+    if (group->gathered.count == 0 && group->batch_delay_ns != 0) {
+        group->gathered_at = tn__clock_now(); /* N5 */
     }
     list_add(&group->gathered, call);
     tn__groups_mark_dirty(group);
@@ -503,6 +502,9 @@ void tn__calls_end_all(struct tn_group *group)
 void *tn__calls_context(void *context, uint64_t number)
 {
     struct tn_group *group = context;
+    if (atomic_load(&group->table_of_calls.contexts) == 0) {
+        return NULL; /* it was counted before it was proposed */
+    }
     pthread_mutex_lock(&group->table_of_calls.mutex);
     struct tn_proposal *call = tn__calls_find(&group->table_of_calls, number);
     void *shown = NULL;

@@ -57,14 +57,13 @@ static int check_value(const struct tn_group *group, const struct tn_propose_val
 /* N6: so many calls and bytes of a group at this node; each group has its own share. */
 static bool admit(struct tn_group *group, uint32_t count, uint64_t bytes)
 {
-    uint32_t calls = atomic_fetch_add(&group->calls_count, count);
-    uint64_t before = atomic_fetch_add(&group->calls_bytes, bytes);
-    if (calls + count <= group->calls_max &&
+    uint64_t calls = atomic_fetch_add(&group->calls, count * TN_CALLS_ONE + bytes);
+    uint64_t before = calls % TN_CALLS_ONE;
+    if (calls / TN_CALLS_ONE + count <= group->calls_max &&
         (before == 0 || before + bytes <= group->calls_bytes_max)) {
         return true;
     }
-    atomic_fetch_sub(&group->calls_count, count);
-    atomic_fetch_sub(&group->calls_bytes, bytes);
+    atomic_fetch_sub(&group->calls, count * TN_CALLS_ONE + bytes);
     return false;
 }
 
@@ -217,8 +216,7 @@ static int propose(struct tn_group *group, const struct tn_propose_value *values
     }
     if (!tn__groups_leave(group->groups, &newest->submit, &oldest->submit,
                           &group->groups->crowded)) {
-        atomic_fetch_sub(&group->calls_count, count);
-        atomic_fetch_sub(&group->calls_bytes, bytes);
+        atomic_fetch_sub(&group->calls, count * TN_CALLS_ONE + bytes);
         for (struct tn__op *op = &newest->submit; op != NULL;) {
             struct tn__op *older = op == &oldest->submit ? NULL : op->next;
             free((uint8_t *)op - offsetof(struct tn_proposal, submit));

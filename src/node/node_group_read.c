@@ -51,10 +51,9 @@ static void begin_round(struct tn_group *group, struct tn__read *read)
 
 /* Reads 4: the age of what is executed. That of the committed prefix, if all of it is executed;
  * else as old as when that was last so, and the time since. */
-void tn__reads_refresh(struct tn_group *group)
+void tn__reads_refresh(struct tn_group *group, tn_time now)
 {
     struct tn_log_status status;
-    tn_time now = tn__clock_now();
     tn_log_status(group->log, now, &status);
     if (atomic_load(&group->executed) >= status.committed && status.age_ns != TN_TIME_NEVER) {
         group->fresh_at = now;
@@ -64,9 +63,9 @@ void tn__reads_refresh(struct tn_group *group)
 
 static tn_time stale_age(struct tn_group *group)
 {
-    tn__reads_refresh(group);
-    return group->fresh_at == 0 ? TN_TIME_NEVER
-                                : group->fresh_age + (tn__clock_now() - group->fresh_at);
+    tn_time now = tn__clock_now();
+    tn__reads_refresh(group, now);
+    return group->fresh_at == 0 ? TN_TIME_NEVER : group->fresh_age + (now - group->fresh_at);
 }
 
 void tn__reads_submit(struct tn_group *group, struct tn__read *read)

@@ -71,6 +71,9 @@ void tn__calls_insert(struct tn__call_table *table, struct tn_proposal *call)
     call->table_next = *bucket;
     *bucket = call;
     table->count += 1;
+    if (call->context != NULL) {
+        atomic_fetch_add(&table->contexts, 1);
+    }
 }
 
 struct tn_proposal *tn__calls_find(const struct tn__call_table *table, uint64_t number)
@@ -96,6 +99,9 @@ struct tn_proposal *tn__calls_take(struct tn__call_table *table, uint64_t number
         *link = call->table_next;
         call->table_next = NULL;
         table->count -= 1;
+        if (call->context != NULL) {
+            atomic_fetch_sub(&table->contexts, 1);
+        }
     }
     return call;
 }

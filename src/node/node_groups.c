@@ -63,14 +63,14 @@ static struct tn_proposal *cancelled(struct tn__op *op)
 /* The loop hears of executions at once only while somebody waits for that: a leader that recovers,
  * or calls that may have lost their slots. Else it looks by itself, once in a while, at groups that
  * execute, and the applier says nothing meanwhile. */
-#define WATCH_NS (10 * TN_MILLISECOND)
+#define WATCH_NS (20 * TN_MILLISECOND)
 
-static void hear(struct tn__groups *groups, struct tn_group *group)
+static void hear(struct tn__groups *groups, struct tn_group *group, tn_time now)
 {
     uint64_t executed = atomic_load(&group->executed);
     if (group->here && executed > group->applied_told) {
         group->applied_told = executed;
-        tn__reads_refresh(group);
+        tn__reads_refresh(group, now);
     }
     if (!group->here || executed <= group->applied_stepped ||
         atomic_load_explicit(&group->unhurried, memory_order_relaxed)) {
@@ -94,7 +94,7 @@ static void watch_no_more(struct tn__groups *groups, struct tn_group *group)
 {
     group->watched = false;
     atomic_store(&group->applied_left, false); /* before the slot is read: none is missed */
-    hear(groups, group);
+    hear(groups, group, tn__clock_now());
 }
 
 static void tell_applied(struct tn__groups *groups, struct tn_group *group)
@@ -103,7 +103,7 @@ static void tell_applied(struct tn__groups *groups, struct tn_group *group)
         watch_no_more(groups, group);
         return;
     }
-    hear(groups, group);
+    hear(groups, group, tn__clock_now());
     group->watched = true;
     if (!group->watch_listed) {
         group->watch_listed = true;
@@ -118,10 +118,11 @@ static void tell_applied(struct tn__groups *groups, struct tn_group *group)
 static void look_at_watched(struct tn__groups *groups, tn_time now)
 {
     struct tn_group **link = &groups->watched;
+    now = now > groups->now ? now : groups->now; /* no machine is asked about its past */
     while (*link != NULL) {
         struct tn_group *group = *link;
         if (group->watched && atomic_load(&group->executed) > group->applied_told) {
-            hear(groups, group);
+            hear(groups, group, now);
             link = &group->watch_next;
             continue;
         }
@@ -142,7 +143,7 @@ static void hear_in_a_hurry(struct tn__groups *groups, struct tn_group *group)
     if (group->watched) {
         watch_no_more(groups, group);
     } else {
-        hear(groups, group);
+        hear(groups, group, tn__clock_now());
     }
 }
 

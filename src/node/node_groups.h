@@ -35,6 +35,10 @@
 #include "store/wal.h"
 #include "wire/log_codec.h"
 
+/* What several threads write stands so far from what others read all the time: processors share
+ * memory by lines. */
+#define TN_APART_BYTES 128U
+
 /* ---- What other threads leave for the loop --------------------------------------------------- */
 
 enum tn__op_kind {
@@ -107,7 +111,8 @@ struct tn__call_table {
     struct tn_proposal **buckets;
     uint32_t buckets_count; /* a power of two */
     uint32_t count;
-    uint64_t executing; /* the number that the applier shows to a machine now; 0: none */
+    _Atomic uint32_t contexts; /* how many of them have one to show to a machine */
+    uint64_t executing;        /* the number whose context a machine looks at now; 0: none */
 };
 
 /* ---- Reads ----------------------------------------------------------------------------------- */
@@ -182,6 +187,7 @@ struct tn__applier {
     struct tn__store_cursor *cursor;
 
     /* Loop. */
+    uint8_t apart[TN_APART_BYTES];
     struct tn_group *staged; /* those with something staged */
     tn_time unsaid_since;    /* the first of it came then */
     bool hurried;            /* somebody waits for it */
@@ -359,6 +365,9 @@ void tn__loads_ask(struct tn__groups *groups, uint32_t group, const struct tn_lo
 
 /* ---- Groups ---------------------------------------------------------------------------------- */
 
+/* N6: calls under way are counted, and their bytes, in one word: every proposal writes it twice. */
+#define TN_CALLS_ONE (1ULL << 40)
+
 struct tn_group {
     struct tn_node *node;
     struct tn__groups *groups;
@@ -381,8 +390,8 @@ struct tn_group {
 
     /* [any] */
     _Atomic bool closed; /* takes no more */
-    _Atomic uint32_t calls_count;
-    _Atomic uint64_t calls_bytes;
+    uint8_t apart_from_options[TN_APART_BYTES];
+    _Atomic uint64_t calls; /* under way: so many TN_CALLS_ONE, and the bytes of their values */
     _Atomic uint32_t reads_count;
     _Atomic uint64_t executed;
     _Atomic uint32_t stalled;
@@ -393,7 +402,9 @@ struct tn_group {
     _Atomic bool applied_left; /* the loop knows that there are executions to hear of */
     _Atomic bool unhurried;    /* it may hear of them when it turns anyway */
     struct tn__op applied;     /* on its way to the loop, or it is watched, while `applied_left` */
+    uint8_t apart_from_calls[TN_APART_BYTES];
     struct tn__call_table table_of_calls;
+    uint8_t apart_from_loop[TN_APART_BYTES];
 
     /* Loop. */
     struct tn_log *log;
@@ -428,6 +439,7 @@ struct tn_group {
     struct tn_node_lease *lease;
 
     /* The applier. */
+    uint8_t apart_from_applier[TN_APART_BYTES];
     struct tn__applier *applier;
     struct tn_group *applier_next;
     struct tn_group *ready_next;
@@ -455,13 +467,15 @@ struct tn__groups {
     struct tn_group *dirty;
     uint32_t count;
     bool stopped;
+    uint8_t apart_before[TN_APART_BYTES];
     _Atomic(struct tn__op *) ops; /* newest first; &ops_closed: no more are taken */
     _Atomic bool woken;           /* the loop is about to look at them */
     _Atomic bool crowded;         /* it looks at calls when the disk has written the last ones */
-    tn_time crowded_until;        /* or at this time */
-    bool reopened;                /* it was, until the end of this turn */
-    uint32_t came;                /* calls that were not given yet, about */
-    bool gave;                    /* runs of calls were given to machines that lead, this turn */
+    uint8_t apart_after[TN_APART_BYTES];
+    tn_time crowded_until; /* or at this time */
+    bool reopened;         /* it was, until the end of this turn */
+    uint32_t came;         /* calls that were not given yet, about */
+    bool gave;             /* runs of calls were given to machines that lead, this turn */
     uv_async_t wake;
     bool wake_open;
     struct tn__groups_builder builders[TN_MEMBERS_MAX][TN_CHANNELS_END];
@@ -561,7 +575,7 @@ void tn__reads_timers(struct tn_group *group, tn_time now);
 tn_time tn__reads_deadline(const struct tn_group *group);
 void tn__reads_end_all(struct tn_group *group);
 /* Reads 4: how old what is executed may be. */
-void tn__reads_refresh(struct tn_group *group);
+void tn__reads_refresh(struct tn_group *group, tn_time now);
 void tn__read_end(struct tn__read *read, int error, uint64_t slot, tn_time age_ns);
 
 /* The lease of a leased group; all on the loop. */
