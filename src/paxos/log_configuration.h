@@ -27,9 +27,9 @@ struct tn__log_configuration {
 };
 
 struct tn__log_configurations {
-    struct tn__log_configuration list[TN__LOG_CONFIGURATIONS_MAX];
     uint32_t count;
     uint32_t reserved;
+    struct tn__log_configuration list[TN__LOG_CONFIGURATIONS_MAX];
 };
 
 void tn__log_configurations_init(struct tn__log_configurations *configurations,

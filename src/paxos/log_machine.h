@@ -120,6 +120,8 @@ struct tn__log_reads {
     uint64_t head; /* ring of read numbers: head .. end are the round's, end .. tail wait */
     uint64_t end;
     uint64_t tail;
+    uint32_t phase; /* enum tn__log_round */
+    uint32_t tries;
     uint64_t at;      /* where the ring lies */
     uint64_t counter; /* of tries: each has an id of its own */
     uint64_t id;
@@ -129,88 +131,84 @@ struct tn__log_reads {
     tn_member_set required[TN__LOG_CONFIGURATIONS_MAX]; /* voters of each configuration to ask */
     uint32_t required_count;
     uint32_t version; /* of the newest of them */
-    uint32_t phase;   /* enum tn__log_round */
-    uint32_t tries;
-    uint32_t reserved;
 };
 
+/* With many groups a step finds nothing of its group in the processor: so what each step looks at
+ * stands together, at the beginning, and what few steps need at the end. */
 struct tn_log {
-    struct tn_log_options options;
-    struct tn__log_configurations configurations;
-    struct tn__log_acceptor acceptor;
-    struct tn__log_learner learner;
-    struct tn__log_proposer proposer;
-    struct tn__log_queue own;    /* proposals of this node */
-    struct tn__log_queue guests; /* N4: proposals of others, while this node leads */
-    struct tn__log_reads reads;
-    struct tn_log_counters counters;
-    struct tn__log_peer peers[TN_LOG_NODES_MAX + 1];
-
-    uint64_t slots_at; /* offsets of the rings from this struct */
-    uint64_t proposals_at;
-    uint64_t sums_at;
-    uint64_t forgets_at;
-    uint32_t forgets_count; /* handles that are not needed any more and were not yet said so */
-    uint32_t forgets_capacity;
-
+    tn_time deadline;
+    uint64_t random;
     uint64_t writes;           /* numbers given to records so far */
     uint64_t written;          /* every write up to this number is durable */
     uint64_t marked_write;     /* once this write is durable ... */
     uint64_t marked_committed; /* ... so is every slot up to here, as it was committed */
     uint64_t durable;          /* every slot up to here is in the store as it was committed */
-    uint64_t applied;
+    tn_time behind_since;      /* C2: others have committed more since; NEVER: not so */
+    tn_time fetch_at;          /* C2: the answer is overdue then; NEVER: nothing was asked */
+    uint32_t stopped;          /* enum tn_log_reason: neither votes nor learns; 0: it runs */
+    uint32_t damaged;       /* W3: 1 slots may be missing, 2 the promise too: never votes again */
+    uint32_t retired;       /* N1: leads no more, but slots of it may still be chosen */
+    uint32_t losing;        /* N4: forwards are lost that were not yet told */
+    uint32_t full;          /* W4 */
+    uint32_t leader;        /* a member's index, or NOBODY */
+    uint32_t forgets_count; /* handles that are not needed any more and were not yet said so */
+    uint32_t forgets_capacity;
+    struct tn__log_acceptor acceptor;
+    struct tn__log_learner learner;
+
+    uint64_t slots_at; /* offsets of the rings from this struct */
+    uint64_t proposals_at;
+    uint64_t sums_at;
+    uint64_t forgets_at;
     uint64_t retained;       /* the lowest slot that the store can serve */
     uint64_t retained_bytes; /* committed payload in memory */
     uint64_t committed_sum;  /* bytes of the payload committed in this run */
     uint64_t proposed_sum;   /* leader: and of what it proposed beyond */
     uint64_t learned;        /* C2: the ring holds the chosen values up to here */
     uint64_t resolve_upto;   /* leader: a reader waits for this slot */
-    uint64_t recovery_end;   /* the highest slot that the last Phase 1 reported */
-    uint64_t random;
-    uint64_t forwards; /* N4: stamps given to forwards so far */
-    tn_time deadline;
-
-    struct tn_log_ballot seen;        /* the highest ballot seen anywhere */
-    struct tn_log_ballot leader_seen; /* of whom the leader below is */
-    struct tn_log_ballot said_ballot; /* C1: its leader said that */
-    uint64_t said_committed;          /* so many slots are committed */
-
-    uint64_t token;       /* N1: of the tenure */
-    tn_time tenure_end;   /* 0: none */
-    tn_time begin_at;     /* no Phase 1 before */
-    tn_time prepare_at;   /* when PREPARE is repeated; NEVER: nobody is to be asked */
-    tn_time leader_until; /* free mode: the leader is doubted from then on */
+    tn_time tenure_end;      /* 0: none */
+    tn_time prepare_at;      /* when PREPARE is repeated; NEVER: nobody is to be asked */
+    tn_time leader_until;    /* free mode: the leader is doubted from then on */
     tn_time heartbeat_last;
-    tn_time forward_at;   /* no forward before */
-    tn_time behind_since; /* C2: others have committed more since; NEVER: not so */
     tn_time poll_at;      /* C2: nobody leads: somebody is asked for news then */
-    tn_time fetch_at;     /* C2: the answer is overdue then; NEVER: nothing was asked */
-    tn_time resolve_at;   /* Reads 3: when RESOLVE is repeated */
-    tn_time fresh_at; /* Reads 4: the prefix is as fresh as it was at the leader then; 0: never */
-    tn_time fresh_stamp; /* and it will be as fresh as then */
-    uint64_t fresh_slot; /* once this slot is committed */
-    tn_time incident_at[16];
-
-    uint32_t leader;       /* a member's index, or NOBODY */
-    uint32_t fetch_from;   /* the member asked, or NOBODY */
-    uint32_t retired;      /* N1: leads no more, but slots of it may still be chosen */
-    uint32_t refusals;     /* attempts in a row that lost: for the back-off */
-    uint32_t guests_turn;  /* whose queue is served first */
-    uint32_t full;         /* W4 */
-    uint32_t damaged;      /* W3: 1 slots may be missing, 2 the promise too: never votes again */
-    uint32_t damage_known; /* W3: peers have said how far what is missing may reach */
-    uint64_t damaged_upto;
-    uint64_t heal_write;  /* W3: everything fetched is durable with this write; 0: not yet */
-    uint32_t stopped;     /* enum tn_log_reason: neither votes nor learns; 0: it runs */
+    tn_time fresh_stamp;  /* Reads 4: the prefix will be as fresh as it was at the leader then */
+    uint32_t guests_turn; /* whose queue is served first */
+    uint32_t fetching;    /* C2: a stream of catch-up runs */
+    uint32_t fetch_from;  /* the member asked, or NOBODY */
     uint32_t shown_state; /* as the last STATE notice told */
     uint32_t shown_leader;
-    uint32_t checkpoint_asked; /* a CHECKPOINT_NEEDED notice was given */
-    uint32_t losing;           /* N4: forwards are lost that were not yet told */
-    uint32_t fetching;         /* C2: a stream of catch-up runs */
-    uint32_t fetch_turn;       /* C2: whom to ask next */
-    uint32_t resolve_polls;    /* Reads 3: RESOLVE was sent so often for one slot */
-    uint32_t polls;            /* C2: for news, in a row, without any */
-    uint32_t fetch_polls;      /* C2: who has nothing below, asked in vain in a row */
+    uint32_t checkpoint_asked;   /* a CHECKPOINT_NEEDED notice was given */
+    uint32_t polls;              /* C2: for news, in a row, without any */
+    uint32_t fetch_polls;        /* C2: who has nothing below, asked in vain in a row */
+    struct tn__log_queue own;    /* proposals of this node */
+    struct tn__log_queue guests; /* N4: proposals of others, while this node leads */
+    struct tn__log_reads reads;
+    struct tn_log_ballot seen;        /* the highest ballot seen anywhere */
+    struct tn_log_ballot leader_seen; /* of whom the leader is */
+    struct tn_log_ballot said_ballot; /* C1: its leader said that */
+    uint64_t said_committed;          /* so many slots are committed */
+    struct tn__log_configurations configurations;
+    struct tn_log_options options;
+    struct tn__log_proposer proposer;
+    struct tn__log_peer peers[TN_LOG_NODES_MAX + 1];
+    struct tn_log_counters counters;
+
+    uint64_t applied;
+    uint64_t recovery_end; /* the highest slot that the last Phase 1 reported */
+    uint64_t forwards;     /* N4: stamps given to forwards so far */
+    uint64_t token;        /* N1: of the tenure */
+    tn_time begin_at;      /* no Phase 1 before */
+    tn_time forward_at;    /* no forward before */
+    tn_time resolve_at;    /* Reads 3: when RESOLVE is repeated */
+    tn_time fresh_at; /* Reads 4: the prefix is as fresh as it was at the leader then; 0: never */
+    uint64_t fresh_slot; /* Reads 4: `fresh_stamp` counts once this slot is committed */
+    uint64_t damaged_upto;
+    uint64_t heal_write;    /* W3: everything fetched is durable with this write; 0: not yet */
+    uint32_t damage_known;  /* W3: peers have said how far what is missing may reach */
+    uint32_t refusals;      /* attempts in a row that lost: for the back-off */
+    uint32_t fetch_turn;    /* C2: whom to ask next */
+    uint32_t resolve_polls; /* Reads 3: RESOLVE was sent so often for one slot */
+    tn_time incident_at[16];
 };
 
 /* One step's context. */
