@@ -9,7 +9,7 @@ too long or leaves processes behind counts as one failure.
 
 Marks, each on a comment line of its own among the first 80 lines of a script or of the C source:
     serial          run alone, after all others
-    timeout: N      seconds allowed (300 without a mark)
+    timeout: N      seconds allowed (300 without a mark; more with a sanitizer)
     build: plain    skipped when the build directory is a sanitized one
 
 A program gets TN_SOURCE_DIR, TN_BUILD_DIR (both absolute), a TMPDIR of its own that is removed
@@ -34,6 +34,7 @@ import threading
 import time
 
 TIMEOUT_SECONDS = 300
+SANITIZED_SLOWNESS = 4
 MARKED_LINES = 80
 SHOWN_BYTES_MAX = 400_000
 LEFT_BEHIND_GRACE_SECONDS = 2.0
@@ -198,12 +199,15 @@ class Runner:
         self.running = set()
         self.stopping = False
         self.threads = []
+        self.slowness = SANITIZED_SLOWNESS if is_sanitized(self.build) else 1
         self.passed = self.failed = self.skipped = 0
 
     def run(self, program):
         scratch = tempfile.mkdtemp(prefix="tn-")
         environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", TMPDIR=scratch,
                            TN_SOURCE_DIR=str(self.source), TN_BUILD_DIR=str(self.build))
+        environment.setdefault("TSAN_OPTIONS",
+                               f"suppressions={self.source / 'tools' / 'tsan.supp'}")
         for name in MAKE_VARIABLES:
             environment.pop(name, None)
         started = time.monotonic()
@@ -231,7 +235,7 @@ class Runner:
             except OSError as error:
                 return f"cannot be started: {error.strerror}"
             self.running.add(process.pid)
-        problem = end_of(process, program.timeout)
+        problem = end_of(process, program.timeout * self.slowness)
         self.running.discard(process.pid)
         return problem
 

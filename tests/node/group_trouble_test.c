@@ -391,7 +391,8 @@ static void start_faulty(uint32_t index)
     atomic_store(&allocate_error, 0);
     atomic_store(&sync_error, 0);
     cell_start(&cell.cell, index);
-    struct tn__files *files = &cell.cell.nodes[index].node->words.words.files;
+    struct tn_node *node = cell.cell.nodes[index].node;
+    struct tn__files *files = &node->words.words.files;
     struct tn__files sound = *files;
     real = sound.operations;
     faulty = *real;
@@ -399,9 +400,13 @@ static void start_faulty(uint32_t index)
     faulty.allocate = faulty_allocate;
     faulty.sync = faulty_sync;
     faulty.data_sync = faulty_data_sync;
+    pthread_mutex_lock(&node->words.writing);
     files->operations = &faulty; /* for what is opened from now on: the log */
+    pthread_mutex_unlock(&node->words.writing);
     group_cell_open(&cell, index);
+    pthread_mutex_lock(&node->words.writing);
     *files = sound;
+    pthread_mutex_unlock(&node->words.writing);
 }
 
 static void W4_a_full_disk_stops_one_member_until_there_is_space(void **state)
