@@ -121,9 +121,10 @@ enum tn_log_message_kind {
     TN_LOG_HEARTBEAT_ANSWER, /* ballot; committed; accepted: the highest slot accepted; stamp; id */
     TN_LOG_FETCH,            /* C2: slot: the first wanted; slot_end: one past the last */
     TN_LOG_FETCHED,     /* C2: entries, all committed; flag BELOW_RETAINED: take a checkpoint */
-    TN_LOG_FORWARD,     /* N4: id: number of the first proposal; entries: values, slot 0; stamp: 1,
-                           2, 3 ... of the sender's forwards; ballot: node and restart word of the
-                           incarnation that it is meant for, so that a copy is never taken twice */
+    TN_LOG_FORWARD,     /* N4: id: number of the first proposal; entries: values, slot 0; stamp:
+                           rises with each forward of the sender, over its restarts too; ballot:
+                           node and restart word of the incarnation that it is meant for, so that a
+                           copy is never taken twice */
     TN_LOG_ASSIGNED,    /* N4: id, count; slot: of the first one; ballot; stamp: of the forward */
     TN_LOG_REFUSED,     /* N4: id, count; reason: refused before proposing; stamp */
     TN_LOG_READ,        /* Reads 3: id of the round, fresh for each try */

@@ -95,6 +95,14 @@ static void begin_quietly(struct tn_log *log)
     tn_assert(log->stopped == 0);
 }
 
+/* N4: stamps rise from incarnation to incarnation, and within one from opening to opening: nobody
+ * forwards a million times a second for long. */
+static uint64_t first_stamp(uint64_t restart_word, tn_time now)
+{
+    tn_assert(restart_word != 0);
+    return (restart_word >> 32 << 44) + now / TN_MICROSECOND;
+}
+
 struct tn_log *tn_log_init(void *memory, const struct tn_log_options *options,
                            const struct tn_log_recovered *recovered, tn_time now)
 {
@@ -131,6 +139,7 @@ struct tn_log *tn_log_init(void *memory, const struct tn_log_options *options,
     log->damaged = recovered->damaged;
     log->damaged_upto = recovered->damaged_upto;
     log->random = options->restart_word;
+    log->forwards = first_stamp(options->restart_word, now);
     begin_quietly(log);
     log->shown_state = (uint32_t)tn__log_state(log);
     tn_assert(log->damaged <= 2);

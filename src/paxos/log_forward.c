@@ -8,7 +8,9 @@
  * What was refused is in no slot and no forward: it waits again. What is LOST may have arrived, so
  * it is never forwarded a second time. A forward names the incarnation that it is meant for and has
  * a stamp that rises; who gets one twice, late, or after a restart drops it, so a copy in the
- * network is never a second proposal. Answers give the stamp back. */
+ * network is never a second proposal. Answers give the stamp back. No two incarnations share one,
+ * nor does a group that is opened again: an answer to an earlier one's forward would be taken for
+ * that of a forward under way, which then would be proposed twice. */
 #include "base/assert.h"
 #include "paxos/log_machine.h"
 

@@ -195,7 +195,7 @@ struct tn_log {
 
     uint64_t applied;
     uint64_t recovery_end; /* the highest slot that the last Phase 1 reported */
-    uint64_t forwards;     /* N4: stamps given to forwards so far */
+    uint64_t forwards;     /* N4: the newest stamp given to a forward */
     uint64_t token;        /* N1: of the tenure */
     tn_time begin_at;      /* no Phase 1 before */
     tn_time forward_at;    /* no forward before */

@@ -95,6 +95,31 @@ static void N4_a_copy_that_comes_after_the_leaders_restart_is_not_taken(void **s
     cell_free(cell);
 }
 
+/* Numbers begin anew with each incarnation: by them alone the answer would fit. */
+static void N4_an_answer_to_a_forward_of_an_earlier_incarnation_is_not_taken(void **state)
+{
+    (void)state;
+    struct log_cell *cell = led(NULL);
+    cell_tenure(cell, 0, 1, 0);
+    cell_propose(cell, 1, 1);
+    cell_deliver(cell, cell_find(cell, TN_LOG_FORWARD, 1, 0));
+    cell_repeat(cell, cell_find(cell, TN_LOG_REFUSED, 0, 1));
+    struct cell_mail answer = cell->mail[cell->mail_count - 1];
+    cell->mail_count--; /* it stays in the network */
+    cell_drop_all(cell);
+    cell_crash(cell, 1);
+    log_cell_start(cell, 1);
+    lead(cell, 0, 2);
+    assert_int_equal(cell_propose(cell, 1, 1), answer.message.id);
+    assert_int_equal(cell_mails(cell, TN_LOG_FORWARD), 1);
+    cell->mail[cell->mail_count++] = answer;
+    cell_deliver(cell, cell_find(cell, TN_LOG_REFUSED, 0, 1));
+    cell_run(cell, cell->now + TN_SECOND);
+    assert_int_equal(cell->committed, 1);
+    assert_int_equal(cell_counters(cell, 1).forwarded, 1);
+    cell_free(cell);
+}
+
 static void N4_what_a_former_leader_refused_is_forwarded_to_the_next(void **state)
 {
     (void)state;
@@ -409,6 +434,7 @@ int main(void)
         cmocka_unit_test(N4_who_forwarded_hears_of_the_commit_at_once),
         cmocka_unit_test(N4_a_copy_of_a_forward_is_not_a_second_proposal),
         cmocka_unit_test(N4_a_copy_that_comes_after_the_leaders_restart_is_not_taken),
+        cmocka_unit_test(N4_an_answer_to_a_forward_of_an_earlier_incarnation_is_not_taken),
         cmocka_unit_test(N4_what_a_former_leader_refused_is_forwarded_to_the_next),
         cmocka_unit_test(N4_a_refused_forward_is_proposed_here_if_this_member_leads),
         cmocka_unit_test(N4_a_forward_that_is_not_answered_is_lost_and_never_sent_again),
