@@ -3,7 +3,11 @@
  *
  * Names have the same two states as bytes: `cached` is what lookups see, `durable` what a crash
  * leaves, and `queue` the changes since the directory was synced. Inodes are referred to by index;
- * one that nothing refers to any more is freed when the directory is synced and at a restart. */
+ * one that nothing refers to any more is freed when the directory is synced and at a restart.
+ *
+ * All of it is bounded, and at the bounds the disk does what a real one does: a journal of changes
+ * of names that is full is written out, and who wants one name or file too many is told that the
+ * disk is full. */
 #include "sim/sim_disk.h"
 
 #include <stdlib.h>
@@ -21,6 +25,7 @@ enum {
 
 /* ---- Names --------------------------------------------------------------------------------- */
 
+/* There is room for the change: names_make_room() was asked before. */
 static void rename_queued(struct tn__sim_disk *disk, const char *from, const char *to,
                           int32_t inode)
 {
@@ -76,13 +81,35 @@ static void inodes_collect(struct tn__sim_disk *disk)
     }
 }
 
-int32_t tn__sim_disk_inode_add(struct tn__sim_disk *disk)
+static int32_t inode_slot(const struct tn__sim_disk *disk)
 {
     int32_t free_slot = 0;
     while (free_slot < TN_SIM_DISK_INODES_MAX && disk->inodes[free_slot] != NULL) {
         free_slot++;
     }
-    tn_assert(free_slot < TN_SIM_DISK_INODES_MAX);
+    return free_slot;
+}
+
+/* Before a change of names: room for it. TN_ERROR_DISK_FULL: there is none for one name more. */
+static int names_make_room(struct tn__sim_disk *disk, bool one_more)
+{
+    /* What is queued may become durable beside all that is. */
+    if (disk->durable.count + disk->queue_count >= TN_SIM_DISK_QUEUE_MAX) {
+        names_settle(disk, true);
+        inodes_collect(disk);
+    }
+    bool full = disk->durable.count + disk->queue_count >= TN_SIM_DISK_NAMES_MAX;
+    return one_more && full ? TN_ERROR_DISK_FULL : TN_OK;
+}
+
+int32_t tn__sim_disk_inode_add(struct tn__sim_disk *disk)
+{
+    int32_t free_slot = inode_slot(disk);
+    if (free_slot == TN_SIM_DISK_INODES_MAX) {
+        inodes_collect(disk);
+        free_slot = inode_slot(disk);
+    }
+    tn_assert(free_slot < TN_SIM_DISK_INODES_MAX); /* more than names and open files */
     disk->inodes[free_slot] = tn__sim_disk_inode_new();
     return free_slot;
 }
@@ -230,6 +257,10 @@ static int sim_open(void *context, tn__file directory, const char *name, uint32_
         return TN_ERROR_IO;
     }
     if (inode == TN_SIM_DISK_NO_INODE) {
+        error = names_make_room(disk, true);
+        if (error != TN_OK) {
+            return error;
+        }
         inode = tn__sim_disk_inode_add(disk);
         rename_queued(disk, "", name, inode);
     }
@@ -410,6 +441,11 @@ static int sim_rename(void *context, tn__file directory, const char *from, const
     if (inode == TN_SIM_DISK_NO_INODE) {
         return TN_ERROR_NOT_FOUND;
     }
+    bool one_more = tn__sim_disk_names_find(&disk->cached, to) == TN_SIM_DISK_NO_INODE;
+    error = names_make_room(disk, one_more);
+    if (error != TN_OK) {
+        return error;
+    }
     rename_queued(disk, from, to, inode);
     return operation_end(disk);
 }
@@ -424,6 +460,8 @@ static int sim_unlink(void *context, tn__file directory, const char *name)
     if (tn__sim_disk_names_find(&disk->cached, name) == TN_SIM_DISK_NO_INODE) {
         return TN_ERROR_NOT_FOUND;
     }
+    error = names_make_room(disk, false);
+    tn_assert(error == TN_OK);
     rename_queued(disk, "", name, TN_SIM_DISK_NO_INODE);
     return operation_end(disk);
 }

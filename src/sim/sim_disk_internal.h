@@ -9,7 +9,7 @@
 enum {
     TN_SIM_DISK_INODES_MAX = 1024,
     TN_SIM_DISK_OPEN_MAX = 64,
-    TN_SIM_DISK_QUEUE_MAX = 512,
+    TN_SIM_DISK_QUEUE_MAX = TN_SIM_DISK_NAMES_MAX, /* with the durable names */
 };
 
 struct tn__sim_disk_handle {

@@ -392,9 +392,60 @@ static void what_is_patched_differs_there_and_nowhere_else(void **state)
     tn__sim_disk_free(rig.disk);
 }
 
+static int make_file(const struct rig *rig, uint32_t number)
+{
+    char name[16];
+    tn__file file;
+    snprintf(name, sizeof(name), "n%u", number);
+    int error = rig->operations->open(rig->files.context, rig->directory, name, READ_WRITE, &file);
+    if (error == TN_OK) {
+        rig->operations->close(rig->files.context, file);
+    }
+    return error;
+}
+
+/* Changes of names that nobody syncs: the disk writes them out itself when its journal is full. */
+static void names_without_a_sync_are_bounded_by_the_disk_itself(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(1);
+    for (uint32_t i = 0; i < 3 * TN_SIM_DISK_NAMES_MAX; i++) {
+        assert_int_equal(make_file(&rig, i), TN_OK);
+        char name[16];
+        char other[16];
+        snprintf(name, sizeof(name), "n%u", i);
+        snprintf(other, sizeof(other), "m%u", i);
+        assert_int_equal(rig.operations->rename(rig.files.context, rig.directory, name, other),
+                         TN_OK);
+        assert_int_equal(rig.operations->unlink(rig.files.context, rig.directory, other), TN_OK);
+    }
+    tn__sim_disk_free(rig.disk);
+}
+
+static void a_directory_with_too_many_names_is_a_full_disk(void **state)
+{
+    (void)state;
+    struct rig rig = rig_of(1);
+    uint32_t made = 0;
+    while (made < 2 * TN_SIM_DISK_NAMES_MAX && make_file(&rig, made) == TN_OK) {
+        made++;
+    }
+    assert_int_equal(made, TN_SIM_DISK_NAMES_MAX - 1); /* and "f" */
+    assert_int_equal(make_file(&rig, made), TN_ERROR_DISK_FULL);
+    assert_int_equal(rig.operations->rename(rig.files.context, rig.directory, "f", "g"),
+                     TN_ERROR_DISK_FULL);
+    assert_int_equal(rig.operations->rename(rig.files.context, rig.directory, "f", "n0"), TN_OK);
+    assert_int_equal(rig.operations->unlink(rig.files.context, rig.directory, "n1"), TN_OK);
+    assert_int_equal(make_file(&rig, made), TN_OK);
+    tn__sim_disk_restart(rig.disk, TN_SIM_DISK_ANY);
+    tn__sim_disk_free(rig.disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_without_a_sync_are_bounded_by_the_disk_itself),
+        cmocka_unit_test(a_directory_with_too_many_names_is_a_full_disk),
         cmocka_unit_test(what_is_synced_survives_and_what_is_not_is_lost),
         cmocka_unit_test(a_name_stands_for_one_file_until_it_is_removed),
         cmocka_unit_test(a_dead_process_leaves_the_page_cache),
