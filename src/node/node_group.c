@@ -161,64 +161,6 @@ static int make_log(struct tn_group *group, const struct tn_group_options *optio
     return 0;
 }
 
-/* One accepted entry from the store into the machine. */
-static int restore_entry(struct tn_group *group, const struct tn_log_entry *entry,
-                         const void *bytes)
-{
-    struct tn_log_entry copy = *entry;
-    struct tn__block *block = NULL;
-    copy.value.handle = 0;
-    if (entry->value.kind == TN_LOG_VALUE_PAYLOAD) {
-        block = tn__block_make(TN_PAYLOAD_LEAD_BYTES + entry->value.bytes);
-        if (block == NULL) {
-            return TN_ERROR_NO_MEMORY;
-        }
-        uint8_t *at = tn__block_bytes(block);
-        copy.value.handle = tn__block_place(block, at);
-        memcpy(at + TN_PAYLOAD_LEAD_BYTES, bytes, entry->value.bytes);
-        tn__block_hold(&group->held, block, 1);
-        tn__block_release(block);
-    }
-    uint64_t forgotten = 0;
-    bool taken = tn_log_restore(group->log, &copy, &forgotten);
-    if (!taken && block != NULL) {
-        (void)tn__block_let_go(block);
-    }
-    if (forgotten != 0) {
-        (void)tn__block_let_go(tn__block_of(forgotten));
-    }
-    return 0;
-}
-
-static int restore(struct tn_group *group, uint64_t committed, uint64_t highest)
-{
-    struct tn__store_cursor *cursor = calloc(1, sizeof(*cursor));
-    int error = cursor == NULL ? TN_ERROR_NO_MEMORY : 0;
-    for (uint64_t slot = committed + 1; slot <= highest && error == 0; slot++) {
-        const struct tn_log_entry *entry = NULL;
-        const void *bytes = NULL;
-        error = tn__store_entry(&group->groups->store, cursor, group->id, slot, &entry, &bytes);
-        if (error == 0) {
-            error = restore_entry(group, entry, bytes);
-        } else if (error == TN_ERROR_NOT_FOUND) {
-            error = 0; /* a hole: nothing was accepted there, or it is lost (W3) */
-        }
-    }
-    tn__store_cursor_free(cursor);
-    return error;
-}
-
-static bool machines_cover(const struct tn_group *group, uint64_t slot)
-{
-    for (uint32_t i = 0; i < group->machines_count; i++) {
-        const struct tn_state_machine *machine = &group->machines[i];
-        if (machine->covered == NULL || machine->covered(machine->data, group->id) < slot) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void *resize(void *context, void *block, size_t bytes)
 {
     (void)context;
@@ -261,27 +203,6 @@ static int make_applier(struct tn_group *group, uint64_t executed, uint64_t comm
     return error;
 }
 
-/* Where the group begins here. W3: if the beginning of a damaged log is gone, all is fetched anew:
- * the machines need it. */
-static struct tn_log_recovered begin_from(const struct tn_group *group,
-                                          const struct tn__store_found *found)
-{
-    struct tn_log_recovered recovered = found->recovered;
-    if (recovered.damaged) {
-        uint64_t upto =
-            found->highest > recovered.damaged_upto ? found->highest : recovered.damaged_upto;
-        recovered.damaged_upto = upto;
-        if (recovered.retained > 1 && !machines_cover(group, recovered.retained - 1)) {
-            recovered.retained = 1;
-            recovered.committed = 0;
-            recovered.checksum = 0;
-        }
-    }
-    recovered.retained = recovered.retained == 0 ? 1 : recovered.retained;
-    recovered.applied = recovered.retained - 1;
-    return recovered;
-}
-
 static int build(struct tn_group *group, const struct tn_group_options *options, char *why,
                  size_t why_size)
 {
@@ -289,10 +210,13 @@ static int build(struct tn_group *group, const struct tn_group_options *options,
     if (found == NULL) {
         return TN_ERROR_NO_MEMORY;
     }
-    struct tn_log_recovered recovered = begin_from(group, found);
-    int error = make_log(group, options, &recovered, why, why_size);
+    struct tn_log_recovered recovered;
+    int error = tn__group_begin_from(group, found, &recovered);
     if (error == 0) {
-        error = restore(group, recovered.committed, found->highest);
+        error = make_log(group, options, &recovered, why, why_size);
+    }
+    if (error == 0) {
+        error = tn__group_restore(group, recovered.committed, found->highest);
     }
     if (error == 0) {
         error = make_applier(group, recovered.applied, recovered.committed, why, why_size);

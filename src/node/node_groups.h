@@ -289,6 +289,13 @@ struct tn__store {
 int tn__store_open(struct tn__groups *groups, char *why, size_t why_size);
 void tn__store_close(struct tn__store *store);
 struct tn__store_found *tn__store_found(struct tn__store *store, uint32_t group);
+/* Where a group begins here (node_group_restore.c). W3: if some of the log is lost, and some of the
+ * committed prefix with it, the group is damaged, and all is fetched anew, whether the damage was
+ * healed before or not. */
+int tn__group_begin_from(struct tn_group *group, const struct tn__store_found *found,
+                         struct tn_log_recovered *recovered);
+/* What was accepted above the committed prefix, into the machine. */
+int tn__group_restore(struct tn_group *group, uint64_t committed, uint64_t highest);
 void tn__store_append(struct tn__store *store, const struct tn_log_record *record,
                       const struct tn_log_entry *entries);
 /* Give the writer what was gathered. False: it has something, or there is nothing. */

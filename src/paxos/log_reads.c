@@ -311,7 +311,9 @@ static void heal(struct tn__log_turn *turn)
         return;
     }
     if (log->heal_write == 0) {
-        log->heal_write = log->writes;
+        /* The disk is to say how far it has all again: should the old damage grow, slots that lack
+         * up to there are damage (the store tells old damage from new by its place alone). */
+        log->heal_write = tn__log_record(turn, TN_LOG_RECORD_PROMISE, turn->effects->entries_count);
     }
     if (log->written >= log->heal_write) {
         log->damaged = 0;

@@ -182,7 +182,6 @@ static void see_durable(struct tn__log_judge *judge, const struct tn__log_sight 
 {
     const struct tn_log_record *record = sight->record;
     struct tn__judged_node *node = &judge->groups[sight->group].nodes[sight->process];
-    node->vouched = record->committed > node->vouched ? record->committed : node->vouched;
     if (record->kind == TN_LOG_RECORD_LEARN) {
         for (uint32_t i = 0; i < sight->entries_count; i++) {
             learn(judge, sight->process, sight->group, &sight->entries[i], sight->digests[i]);
@@ -224,9 +223,10 @@ static void see_recovered(struct tn__log_judge *judge, const struct tn__log_sigh
             ->copies[sight->process]
             .is_learned = sight->entries[i].slot <= found->committed;
     }
-    /* A disk that lied and says that it is whole may lack what was committed: others have it. */
-    bool lied = (judge->harmed >> sight->process & 1U) != 0;
-    for (uint64_t s = lied ? node->vouched + 1 : 1; whole && s < known; s++) {
+    if (!whole && (judge->harmed >> sight->process & 1U) == 0) {
+        tn__judge_say(judge, sight->process, "inv.P4", "a disk that never lied is called damaged");
+    }
+    for (uint64_t s = 1; whole && s < known; s++) {
         const struct tn__judged_copy *now = &group->slots[s].copies[sight->process];
         if (before[s].is_there &&
             (!now->is_there || tn_log_ballot_compare(now->ballot, before[s].ballot) < 0) &&
@@ -237,7 +237,6 @@ static void see_recovered(struct tn__log_judge *judge, const struct tn__log_sigh
         }
     }
     free(before);
-    node->vouched = found->committed;
     node->durable = found->promise;
     node->seen = found->promise;
     node->ready = (struct tn_log_ballot){0};
@@ -472,9 +471,6 @@ void tn__log_judge_see(void *context, const struct tn__log_sight *sight)
     case TN_LOG_SIGHT_HARMED:
         judge->harmed |= 1U << sight->process;
         break;
-    case TN_LOG_SIGHT_STARTED:
-        judge->harmed &= ~(1U << sight->process);
-        break;
     case TN_LOG_SIGHT_DURABLE:
         see_durable(judge, sight);
         break;
@@ -557,11 +553,11 @@ void tn__log_judge_begin(struct tn__log_judge *judge, struct tn__log_world *worl
     judge->quorum = (uint32_t)__builtin_popcount(judge->voters) / 2 + 1;
     struct tn__log_observer observer = {.context = judge, .see = tn__log_judge_see};
     observer.kinds =
-        tn__log_sight_bit(TN_LOG_SIGHT_HARMED) | tn__log_sight_bit(TN_LOG_SIGHT_STARTED) |
-        tn__log_sight_bit(TN_LOG_SIGHT_RECOVERED) | tn__log_sight_bit(TN_LOG_SIGHT_DURABLE) |
-        tn__log_sight_bit(TN_LOG_SIGHT_SENT) | tn__log_sight_bit(TN_LOG_SIGHT_COMMIT) |
-        tn__log_sight_bit(TN_LOG_SIGHT_EXECUTED) | tn__log_sight_bit(TN_LOG_SIGHT_EVENT) |
-        tn__log_sight_bit(TN_LOG_SIGHT_DELIVERED) | tn__log_sight_bit(TN_LOG_SIGHT_TURN_ENDED);
+        tn__log_sight_bit(TN_LOG_SIGHT_HARMED) | tn__log_sight_bit(TN_LOG_SIGHT_RECOVERED) |
+        tn__log_sight_bit(TN_LOG_SIGHT_DURABLE) | tn__log_sight_bit(TN_LOG_SIGHT_SENT) |
+        tn__log_sight_bit(TN_LOG_SIGHT_COMMIT) | tn__log_sight_bit(TN_LOG_SIGHT_EXECUTED) |
+        tn__log_sight_bit(TN_LOG_SIGHT_EVENT) | tn__log_sight_bit(TN_LOG_SIGHT_DELIVERED) |
+        tn__log_sight_bit(TN_LOG_SIGHT_TURN_ENDED);
     tn__log_world_add_observer(world, &observer);
 }
 

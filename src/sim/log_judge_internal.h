@@ -62,8 +62,7 @@ struct tn__judged_node {
     struct tn_log_ballot ready;   /* the ballot under which it was ready last */
     uint64_t committed;
     uint64_t executed;
-    uint64_t vouched; /* its disk says that so many slots are committed */
-    uint64_t token;   /* of its tenure */
+    uint64_t token; /* of its tenure */
     tn_time deadline;
 };
 
@@ -98,7 +97,7 @@ struct tn__log_judge {
     uint32_t quorum;
     uint32_t violations_count;
     uint32_t reserved;
-    tn_member_set harmed; /* disks that lied since their last start */
+    tn_member_set harmed; /* disks that ever lied */
     uint32_t reserved_too;
     tn_time timer_at[TN_LOG_WORLD_NODES_MAX];
     uint32_t timers[TN_LOG_WORLD_NODES_MAX];

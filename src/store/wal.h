@@ -65,7 +65,7 @@ struct tn__wal_report {
     uint64_t bytes_rewritten; /* the tail past the mark that was whole: written again and synced */
     uint64_t segment;         /* the one now being written: what tn__words_write_log() remembers */
     uint32_t damaged;         /* W3: bytes before the mark are damaged or missing: see `why` */
-    uint32_t reserved;
+    uint32_t lost;            /* so are some, damaged or healed since: see tn__wal_heal() */
 };
 
 /* Read the log, check every byte of it, rewrite its tail (W3), and make it ready to be written. An
@@ -145,8 +145,11 @@ int tn__wal_ahead(struct tn__wal *wal);
  * tn__wal_write(). */
 int tn__wal_seal(struct tn__wal *wal);
 
-/* W3: every group has fetched what the damage may have taken, and that is written: later starts
- * need not count it as damage any more. Durable when it returns 0. Errors: as tn__wal_write(). */
+/* W3: every group has fetched what the damage may have taken, and that is written, with a record of
+ * each that calls all of it committed: later starts need not count it as damage any more. Should
+ * the damaged part grow, they do not see it either: where report->lost is set, the caller holds
+ * what is there against the checksum of the committed prefix, and what fails is damage of that
+ * group. Durable when it returns 0. Errors: as tn__wal_write(). */
 int tn__wal_heal(struct tn__wal *wal);
 
 /* Enter a durable batch into the index of slots. Errors: TN_ERROR_NO_MEMORY. */

@@ -79,6 +79,7 @@ struct tn__wal {
     uint64_t sequence;      /* of the last batch written */
     uint64_t durable;       /* of the last batch synced: the mark of the next */
     uint64_t healed;        /* W3 */
+    uint64_t before;        /* all damage that this start found lies at or below */
     uint64_t segment_first; /* said by each batch: those below are not needed */
     uint64_t oldest;        /* files below are gone */
     uint64_t pinned;        /* W3: damage from here on that was not healed; 0: none */

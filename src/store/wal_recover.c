@@ -200,6 +200,7 @@ static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
     } else if (last > 0 && scan->segments[scan->segments_count - 1].begins == 0) {
         number = last; /* made ahead and never used: replaced */
     }
+    wal->before = wal->sequence;
     wal->durable = scan->mark;
     wal->healed = scan->healed;
     /* If even the first segment is rewritten as a whole, no other is needed any more: its name may
@@ -362,6 +363,12 @@ static void report_scan(const struct tn__wal_scan *scan, struct tn__wal_report *
         .bytes_cut = scan->bytes_cut,
         .damaged = scan->damaged,
     };
+    for (uint64_t i = 0; i < scan->gaps_count; i++) {
+        const struct tn__wal_gap *gap = &scan->gaps[i];
+        if (!gap->torn && gap->segment >= scan->segment_first) {
+            report->lost = 1;
+        }
+    }
 }
 
 /* The rest, once the log has been read. */

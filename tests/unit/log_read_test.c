@@ -283,6 +283,35 @@ static void W3_a_damaged_member_does_not_vote_until_it_has_what_it_may_have_lost
     cell_free(cell);
 }
 
+/* Its disk is to know what it should find there, if the damage grows later. */
+static void W3_before_a_damaged_member_votes_again_its_disk_says_how_far_it_has_all(void **state)
+{
+    (void)state;
+    struct log_cell *cell = led(3);
+    cell_propose(cell, 0, 10);
+    cell_run(cell, cell->now + TN_SECOND);
+    damage(cell, 2, 1);
+    cell->slow_disks = true;
+    bool said = false;
+    for (uint32_t i = 0; i < 2000 && !said; i++) {
+        cell->now += 10 * MS;
+        for (uint32_t node = 0; node < 3; node++) {
+            cell_fire(cell, node);
+            cell_deliver_all(cell);
+            while (!said && cell->nodes[node].writes_count > 0) {
+                const struct tn_log_record *record = &cell->nodes[node].writes[0].record;
+                said = node == 2 && record->kind == TN_LOG_RECORD_PROMISE &&
+                       record->committed >= 10 + 16;
+                assert_true(node != 2 || log_cell_status(cell, 2).state == TN_LOG_STATE_DAMAGED);
+                cell_write_done(cell, node);
+            }
+        }
+    }
+    assert_true(said);
+    assert_int_not_equal(log_cell_status(cell, 2).state, TN_LOG_STATE_DAMAGED);
+    cell_free(cell);
+}
+
 static void W3_a_vote_under_way_cannot_choose_what_its_voter_has_lost(void **state)
 { /* The fourth accepted slot 1, its vote is under way, and its disk is damaged. The others that it
      asks have not seen the slot. Were it to vote again at once, they could choose another value
@@ -343,6 +372,7 @@ int main(void)
         cmocka_unit_test(Reads_4_a_member_that_heard_nobody_does_not_know_its_age),
         cmocka_unit_test(Reads_4_a_leader_without_a_lease_is_as_fresh_as_its_majority),
         cmocka_unit_test(W3_a_damaged_member_does_not_vote_until_it_has_what_it_may_have_lost),
+        cmocka_unit_test(W3_before_a_damaged_member_votes_again_its_disk_says_how_far_it_has_all),
         cmocka_unit_test(W3_a_vote_under_way_cannot_choose_what_its_voter_has_lost),
         cmocka_unit_test(V4_without_its_promise_it_never_votes_again_and_still_learns),
     };

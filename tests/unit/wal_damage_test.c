@@ -232,6 +232,37 @@ static void W3_damage_ends_when_it_was_healed_and_not_before(void **state)
     }
 }
 
+/* W3: a healing speaks of the damage that its start found, not of what comes later to what was
+ * written since that start, were it before the healing. */
+static void W3_later_damage_of_what_was_written_before_a_healing_counts(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_make_log(&rig, BATCHES, true);
+    assert_true(tn__sim_disk_flip(rig.disk, "00000003.wal", 8 * 1200));
+    assert_true(rig_must_judge_rightly(&rig));
+    uint64_t segment = rig.report.segment;
+    rig_write_many(&rig, 20);
+    assert_int_equal(tn__wal_heal(rig.wal), TN_OK);
+    rig_write_many(&rig, 5);
+    assert_int_equal(tn__wal_seal(rig.wal), TN_OK);
+    rig_close(&rig);
+    for (uint64_t number = segment; number < rig_last_segment(&rig); number++) {
+        char name[TN_WAL_NAME_BYTES];
+        tn__wal_name(name, number, false);
+        struct rig copy;
+        rig_copy(&copy, &rig, number);
+        assert_true(tn__sim_disk_flip(copy.disk, name, 8 * 1200));
+        assert_int_equal(rig_open(&copy), TN_OK);
+        assert_int_equal(copy.report.damaged, 1);
+        rig_free(&copy);
+    }
+    assert_int_equal(rig_open(&rig), TN_OK);
+    assert_int_equal(rig.report.damaged, 0);
+    assert_int_equal(rig.report.lost, 1); /* it is to be held against its checksums */
+    rig_free(&rig);
+}
+
 /* ---- Every operation, every allocation ----------------------------------------------------- */
 
 static void every_operation_that_fails_is_reported_and_survived(void **state)
@@ -403,6 +434,7 @@ int main(void)
         cmocka_unit_test(D18_a_damaged_promise_is_damage_of_every_group),
         cmocka_unit_test(W3_starts_of_a_damaged_log_take_little_space),
         cmocka_unit_test(W3_damage_ends_when_it_was_healed_and_not_before),
+        cmocka_unit_test(W3_later_damage_of_what_was_written_before_a_healing_counts),
         cmocka_unit_test(every_operation_that_fails_is_reported_and_survived),
         cmocka_unit_test(every_allocation_that_fails_is_reported_and_survived),
         cmocka_unit_test(phxpaxos_truncation_offset_a_cut_end_is_followed_by_a_new_segment),
