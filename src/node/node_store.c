@@ -510,6 +510,9 @@ void tn__store_close(struct tn__store *store)
         if (!store->failed && !store->lost && rest->groups_count > 0) {
             (void)tn__wal_write(store->wal, rest->wal); /* nothing was said that depends on it */
         }
+        if (atomic_exchange(&store->heal, false)) { /* it was told that the log counts as whole */
+            (void)tn__wal_heal(store->wal);
+        }
         (void)tn__wal_seal(store->wal);
     }
     if (store->threads_made) {

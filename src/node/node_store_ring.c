@@ -25,7 +25,7 @@ static void release(struct tn__store *store, bool wrote)
     store->ahead = store->ahead || ahead;
     store->wrote_at = tn__clock_awake();
     pthread_mutex_unlock(&store->mutex);
-    if (ahead) {
+    if (ahead || atomic_load(&store->heal)) {
         pthread_cond_signal(&store->wanted);
     }
 }
