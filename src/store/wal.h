@@ -136,8 +136,9 @@ bool tn__wal_has_ahead(const struct tn__wal *wal, bool idle);
 int tn__wal_prepare(struct tn__wal *wal, bool *more);
 
 /* The same when batches follow each other: as much as the last one calls for, so that the next
- * segment is ready when it is needed. For the writer after each tn__wal_write(), with
- * options.apart: who waits for the batch can be told before. Errors: as tn__wal_write(). */
+ * segment is ready when it is needed; and files that nobody needs go away (W4). For the writer
+ * after each tn__wal_write(), with options.apart: who waits for the batch can be told before.
+ * Errors: as tn__wal_write(). */
 int tn__wal_ahead(struct tn__wal *wal);
 
 /* Vouch for the last batch, so that damage of it is told from a torn write: an empty batch, unless

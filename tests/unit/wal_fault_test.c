@@ -238,6 +238,7 @@ static void D8_a_failed_sync_is_final_and_loses_nothing_durable(void **state)
 {
     (void)state;
     uint32_t failures = 0;
+    uint32_t halved = 0; /* failures while a batch was written in two halves */
     for (uint64_t n = 1; n <= 120; n++) {
         for (uint32_t kind = 0; kind < 6; kind++) {
             struct rig rig;
@@ -255,6 +256,7 @@ static void D8_a_failed_sync_is_final_and_loses_nothing_durable(void **state)
             }
             if (error != TN_OK) {
                 failures++;
+                halved += rig.halved > 0;
                 uint32_t written = rig.written;
                 assert_int_equal(error, TN_ERROR_IO);
                 assert_int_equal(rig_write(&rig), TN_ERROR_IO);
@@ -273,6 +275,7 @@ static void D8_a_failed_sync_is_final_and_loses_nothing_durable(void **state)
         }
     }
     assert_true(failures > 200);
+    assert_true(halved > 20);
 }
 
 /* W4: a full disk at any operation. Where it was met while a segment was made, nothing was written
