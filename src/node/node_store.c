@@ -417,6 +417,7 @@ static struct tn__wal_options options_of(struct tn__store *store, const struct t
         .apart = 1,
         .value_bytes_max = TN_VALUE_BYTES_MAX,
         .segment_known = words->log_segment,
+        .starts = words->restart_word >> 32,
         .allocate = tn__memory_resize,
     };
     memcpy(options.cluster_id, config->cluster_id, sizeof(options.cluster_id));

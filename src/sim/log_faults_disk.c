@@ -92,7 +92,8 @@ bool tn__log_faults_may_hurt(struct tn__log_faults *faults, uint32_t process)
     return (uint32_t)__builtin_popcount(hurt) <= may;
 }
 
-/* Who is up, and in no group counts as damaged, has got back all that it may have lost. */
+/* Who is up, and in no group counts as damaged, has got back all that it may have lost, once the
+ * disk says so too: a start before that finds the damage again. */
 void tn__log_faults_look_at_hurt(struct tn__log_faults *faults)
 {
     for (uint32_t i = 0; i < faults->nodes_count; i++) {
@@ -100,7 +101,7 @@ void tn__log_faults_look_at_hurt(struct tn__log_faults *faults)
             tn__log_world_has_failed(faults->world, i)) {
             continue;
         }
-        bool whole = true;
+        bool whole = !tn__log_world_is_damaged(faults->world, i);
         for (uint32_t g = 0; g < tn__log_world_options(faults->world)->groups_count; g++) {
             struct tn_log_status status;
             tn_log_status(tn__log_world_log(faults->world, i, g),

@@ -535,6 +535,11 @@ bool tn__log_world_has_failed(const struct tn__log_world *world, uint32_t proces
     return world->processes[process].has_failed;
 }
 
+bool tn__log_world_is_damaged(const struct tn__log_world *world, uint32_t process)
+{
+    return world->processes[process].is_damaged;
+}
+
 uint32_t tn__log_world_payloads(const struct tn__log_world *world, uint32_t process)
 {
     return world->processes[process].payloads.live;

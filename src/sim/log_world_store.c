@@ -263,6 +263,7 @@ static int open_wal(struct tn__log_process *process, struct recovery *recovery,
         .block_bytes = world->options.block_bytes,
         .value_bytes_max = TN_VALUE_BYTES_DEFAULT,
         .segment_known = process->segment_known,
+        .starts = process->starts,
         .allocate = allocate,
     };
     memcpy(options.cluster_id, world->cluster_id, sizeof(options.cluster_id));

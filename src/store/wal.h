@@ -36,6 +36,11 @@ struct tn__wal_options {
     /* W3: a segment with this number or a higher one has existed, by what is remembered elsewhere
      * (tn__words); if none is there now the log is damaged. 0: there may be no log. */
     uint64_t segment_known;
+    /* How often this directory was started, this time included, by what is remembered elsewhere
+     * (the restart word): the batches of a damaged log get numbers above all that an earlier start
+     * can have given, so that none of those, should it come back, passes for one of these. 0: not
+     * known. */
+    uint64_t starts;
     /* Grow, shrink or (bytes 0) free a block; `aligned`: to block_bytes. NULL: no memory. */
     void *(*allocate)(void *context, void *block, size_t bytes, bool aligned);
     void *allocate_context;

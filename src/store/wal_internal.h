@@ -31,6 +31,11 @@
 /* The first segment of a run is small, so that many starts take neither time nor space. */
 #define TN_WAL_FIRST_DIVISOR 16
 
+/* A damaged log's batches are numbered from the start's number times 2^40 on: a million millions of
+ * batches for each of eight million starts, below 2^63 at most. */
+#define TN_WAL_START_BITS 40
+#define TN_WAL_STARTS_MASK ((1ULL << 23) - 1)
+
 /* One record of a batch. */
 struct tn__wal_item {
     uint64_t offset; /* in the batch */

@@ -188,6 +188,17 @@ static int write_first(struct tn__wal *wal, struct tn__wal_scan *scan, struct tn
     return error;
 }
 
+/* What a damaged log goes on behind. One number is left out, so that the next start finds the gap;
+ * and as nobody knows how far the log had come, the numbers of this start begin where those of all
+ * earlier ones end. Should a block of theirs come back, at the place it was written to (D3), it
+ * is too low to be taken for what follows, and the promise in it for the last one. */
+static uint64_t sequence_beyond(const struct tn__wal *wal, const struct tn__wal_scan *scan)
+{
+    uint64_t found = (scan->sequence > scan->mark ? scan->sequence : scan->mark) + 1;
+    uint64_t given = (wal->options.starts & TN_WAL_STARTS_MASK) << TN_WAL_START_BITS;
+    return found > given ? found : given;
+}
+
 /* Number, size and sequence of the segment this run begins with. */
 static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
                        const struct tn__wal_batch *tail)
@@ -196,7 +207,7 @@ static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
     uint64_t number = (last > scan->segment_known ? last : scan->segment_known) + 1;
     wal->sequence = scan->mark;
     if (scan->damaged) {
-        wal->sequence = scan->sequence > scan->mark ? scan->sequence + 1 : scan->mark + 1;
+        wal->sequence = sequence_beyond(wal, scan);
     } else if (last > 0 && scan->segments[scan->segments_count - 1].begins == 0) {
         number = last; /* made ahead and never used: replaced */
     }

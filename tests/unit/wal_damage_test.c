@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/assert.h"
 #include "store/wal_codec.h"
 #include "support/wal_rig.h"
 
@@ -108,6 +109,61 @@ static void D15_a_log_that_is_gone_altogether_is_damage(void **state)
     assert_int_equal(tn__wal_heal(rig.wal), TN_OK);
     rig_close(&rig);
     rig_must_recover(&rig);
+    rig_free(&rig);
+}
+
+/* V4, D3. The log is lost as a whole, the node starts with a new one, and then blocks that were
+ * written before, at the same places of a segment with the same number, are back. What they
+ * promise is not the last that was promised. */
+static void D3_blocks_of_a_log_that_was_lost_tell_no_promise(void **state)
+{
+    (void)state;
+    static uint8_t before[RIG_FILE_BYTES_MAX];
+    static uint8_t after[RIG_FILE_BYTES_MAX];
+    struct rig rig;
+    rig_make_log(&rig, BATCHES, true);
+    uint64_t last = rig_last_segment(&rig);
+    uint64_t number = last - 2;
+    char name[TN_WAL_NAME_BYTES];
+    tn__wal_name(name, number, false);
+    uint64_t size_before = rig_take_file(&rig, name, before);
+    for (uint64_t i = 1; i <= last; i++) {
+        char gone[TN_WAL_NAME_BYTES];
+        tn__wal_name(gone, i, false);
+        tn_maybe(tn__sim_disk_remove(rig.disk, gone)); /* some were not needed any more */
+    }
+    rig.options.segment_known = number - 2;
+    rig.options.starts = 2;
+    assert_int_equal(rig_open(&rig), TN_OK);
+    for (uint32_t i = 0; i < 24; i++) { /* the first segment, and most of the next one */
+        const struct tn_log_record learned = {.group = i % RIG_GROUPS, .kind = TN_LOG_RECORD_LEARN};
+        tn__wal_batch_clear(rig.batch);
+        assert_int_equal(tn__wal_batch_add(rig.batch, &learned, NULL, NULL, NULL), TN_OK);
+        assert_int_equal(tn__wal_write(rig.wal, rig.batch), TN_OK);
+    }
+    rig_close(&rig);
+    uint64_t size = rig_take_file(&rig, name, after);
+    uint64_t least = size < size_before ? size : size_before;
+    assert_true(least >= 4 * 512);
+    uint32_t came_back = 0;
+    for (uint64_t at = 512; at + 512 <= least; at += 512) {
+        struct rig copy;
+        rig_copy(&copy, &rig, at);
+        copy.options.starts = 3;
+        bool same = tn__wal_zeros(before + at, 512) || tn__wal_zeros(after + at, 512);
+        assert_true(tn__sim_disk_patch(copy.disk, name, at, before + at, least - at));
+        assert_int_equal(rig_open(&copy), TN_OK);
+        assert_int_equal(copy.report.damaged, 1);
+        for (uint32_t group = 0; group < RIG_GROUPS; group++) {
+            struct tn_log_recovered found;
+            tn_maybe(tn__wal_found(copy.wal, group, &found));
+            assert_int_equal(found.damaged, 2);
+        }
+        came_back += !same;
+        rig_close(&copy);
+        rig_free(&copy);
+    }
+    assert_true(came_back >= 3);
     rig_free(&rig);
 }
 
@@ -429,6 +485,7 @@ int main(void)
         cmocka_unit_test(D14_stale_batches_behind_the_end_are_not_taken),
         cmocka_unit_test(D15_a_missing_or_empty_segment_is_damage),
         cmocka_unit_test(D15_a_log_that_is_gone_altogether_is_damage),
+        cmocka_unit_test(D3_blocks_of_a_log_that_was_lost_tell_no_promise),
         cmocka_unit_test(D15_a_segment_that_may_not_be_read_ends_the_start_by_name),
         cmocka_unit_test(D16_a_torn_end_is_told_from_damage_before_it),
         cmocka_unit_test(D18_a_damaged_promise_is_damage_of_every_group),
