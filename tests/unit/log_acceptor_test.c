@@ -227,7 +227,7 @@ static void V2_a_slot_beyond_the_ring_changes_nothing(void **state)
 /* ---- V3 -------------------------------------------------------------------------------------- */
 
 /* Hazard: catch-up that stores the learned ballot as the promise lowers a higher one. */
-static void V3_H1_catch_up_never_lowers_the_promise(void **state)
+static void phxpaxos_H1_catch_up_never_lowers_the_promise(void **state)
 {
     (void)state;
     struct cell cell = fresh(0);
@@ -423,7 +423,7 @@ int main(void)
         cmocka_unit_test(V2_a_repetition_is_answered_and_other_bytes_under_one_ballot_are_refused),
         cmocka_unit_test(V2_a_committed_slot_is_answered_and_not_stored_again),
         cmocka_unit_test(V2_a_slot_beyond_the_ring_changes_nothing),
-        cmocka_unit_test(V3_H1_catch_up_never_lowers_the_promise),
+        cmocka_unit_test(phxpaxos_H1_catch_up_never_lowers_the_promise),
         cmocka_unit_test(V3_catch_up_does_not_raise_the_promise_either),
         cmocka_unit_test(V3_what_was_learned_stays_when_a_late_proposal_that_lost_arrives),
         cmocka_unit_test(two_values_are_the_same_whatever_their_handles),

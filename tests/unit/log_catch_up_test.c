@@ -59,8 +59,8 @@ static void C2_what_memory_lacks_comes_from_the_store(void **state)
     cell_free(cell);
 }
 
-static void C2_a_catch_up_run_is_bounded_in_bytes(void **state)
-{ /* ceph_flaw_11: what was shared with a peer that lagged had no bound. */
+static void ceph_flaw_11_a_catch_up_run_is_bounded_in_bytes(void **state)
+{ /* What was shared with a peer that lagged had no bound. */
     (void)state;
     struct tn_log_options base = {.window_slots = 64, .fetch_bytes = 1000};
     struct log_cell *cell = led(&base);
@@ -323,7 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(C2_asks_at_once_when_a_connection_is_made),
         cmocka_unit_test(C2_what_memory_lacks_comes_from_the_store),
-        cmocka_unit_test(C2_a_catch_up_run_is_bounded_in_bytes),
+        cmocka_unit_test(ceph_flaw_11_a_catch_up_run_is_bounded_in_bytes),
         cmocka_unit_test(C2_what_the_peers_have_deleted_needs_a_checkpoint),
         cmocka_unit_test(C2_an_answer_that_does_not_come_is_asked_for_elsewhere),
         cmocka_unit_test(C2_a_stream_does_not_outrun_the_disk_it_is_written_to),

@@ -1,6 +1,8 @@
 /* Faults known of earlier systems, each tried on a whole machine. Those not here stand where their
- * rule is tested: ceph_flaw_1, 6, 12 in log_forward_test.c, 7 in log_messages_test.c, 11 and
- * phxpaxos_H1, H2 in log_catch_up_test.c, 13 and keyspace_flaw_4 in log_leader_test.c. */
+ * rule is tested: ceph_flaw_1, 6, 12 in log_forward_test.c, 7 in log_messages_test.c, 11 in
+ * log_catch_up_test.c, 13 and keyspace_flaw_4 in log_leader_test.c; phxpaxos_H1 in
+ * log_acceptor_test.c, H2 in log_learner_test.c, H6 in wal_damage_test.c, H11 in wal_fault_test.c.
+ * H9, data races, is what the whole suite is run under a thread sanitizer for (docs/testing.md). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

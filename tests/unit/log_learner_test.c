@@ -76,7 +76,7 @@ static void C1_follows_the_leader_in_what_was_accepted_under_its_ballot(void **s
 }
 
 /* Hazard: success by the number of the instance makes an orphan the decision. */
-static void C1_H2_an_orphan_under_another_ballot_is_never_committed_by_number(void **state)
+static void phxpaxos_H2_an_orphan_under_another_ballot_is_never_committed_by_number(void **state)
 {
     (void)state;
     struct node node = fresh();
@@ -205,7 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(C1_follows_the_leader_in_what_was_accepted_under_its_ballot),
-        cmocka_unit_test(C1_H2_an_orphan_under_another_ballot_is_never_committed_by_number),
+        cmocka_unit_test(phxpaxos_H2_an_orphan_under_another_ballot_is_never_committed_by_number),
         cmocka_unit_test(P8_no_slot_is_skipped_and_a_configuration_is_learned_on_its_way),
         cmocka_unit_test(C3_equal_prefixes_have_equal_chains_whatever_way_they_came),
         cmocka_unit_test(C3_the_chain_tells_every_field_and_every_order),

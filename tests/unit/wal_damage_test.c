@@ -383,7 +383,7 @@ static void every_allocation_that_fails_is_reported_and_survived(void **state)
 /* ---- Hazards that another system's storage has shown --------------------------------------- */
 
 /* A torn end cut in the file but not in the writer's position let the next write go to offset 0. */
-static void phxpaxos_truncation_offset_a_cut_end_is_followed_by_a_new_segment(void **state)
+static void phxpaxos_H6_a_cut_end_is_followed_by_a_new_segment(void **state)
 {
     (void)state;
     struct rig rig;
@@ -494,7 +494,7 @@ int main(void)
         cmocka_unit_test(W3_later_damage_of_what_was_written_before_a_healing_counts),
         cmocka_unit_test(every_operation_that_fails_is_reported_and_survived),
         cmocka_unit_test(every_allocation_that_fails_is_reported_and_survived),
-        cmocka_unit_test(phxpaxos_truncation_offset_a_cut_end_is_followed_by_a_new_segment),
+        cmocka_unit_test(phxpaxos_H6_a_cut_end_is_followed_by_a_new_segment),
         cmocka_unit_test(phxpaxos_index_before_data_the_index_is_made_from_what_is_durable),
         cmocka_unit_test(phxpaxos_empty_file_one_being_made_is_no_part_of_the_log),
         cmocka_unit_test(phxpaxos_length_field_no_length_is_used_before_it_is_checked),

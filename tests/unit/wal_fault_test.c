@@ -171,7 +171,7 @@ static void D6_a_sector_that_cannot_be_read_is_tried_again_and_then_is_damage(vo
 
 /* PhxPaxos sums every eighth byte: 175 of 200 changed bytes passed. Here each byte of each file is
  * changed in turn, by one bit and by all. */
-static void D7_a_change_of_any_single_byte_is_never_shown(void **state)
+static void phxpaxos_H11_a_change_of_any_single_byte_is_never_shown(void **state)
 {
     (void)state;
     struct rig rig;
@@ -394,7 +394,7 @@ int main(void)
         cmocka_unit_test(D4_a_batch_at_another_place_is_none),
         cmocka_unit_test(D4_a_segment_under_another_name_is_damage),
         cmocka_unit_test(D6_a_sector_that_cannot_be_read_is_tried_again_and_then_is_damage),
-        cmocka_unit_test(D7_a_change_of_any_single_byte_is_never_shown),
+        cmocka_unit_test(phxpaxos_H11_a_change_of_any_single_byte_is_never_shown),
         cmocka_unit_test(D7_a_sector_of_zeros_or_of_the_past_is_damage),
         cmocka_unit_test(D8_a_failed_sync_is_final_and_loses_nothing_durable),
         cmocka_unit_test(D10_a_full_disk_at_any_operation_writes_nothing_and_may_be_tried_again),
