@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "support/temporary.h"
+
 #define OUTPUT_BYTES 65536U
 
 static char output[OUTPUT_BYTES];
@@ -64,17 +66,20 @@ static void A_trace_is_a_scenario_that_replays(void **state)
 {
     char arguments[256];
     (void)state;
-    snprintf(arguments, sizeof(arguments),
-             "explore --config stale-clock --threads 1 --trace /tmp/tn_explore_%d.txt", getpid());
+    char name[32];
+    char path[192];
+    snprintf(name, sizeof(name), "explore.%d.txt", (int)getpid());
+    test_temporary(path, sizeof(path), name);
+    snprintf(arguments, sizeof(arguments), "explore --config stale-clock --threads 1 --trace %s",
+             path);
     assert_int_equal(run(arguments), 3);
-    snprintf(arguments, sizeof(arguments), "play --rewrite /tmp/tn_explore_%d.txt", getpid());
+    snprintf(arguments, sizeof(arguments), "play --rewrite %s", path);
     assert_int_equal(run(arguments), 0);
-    snprintf(arguments, sizeof(arguments), "/tmp/tn_explore_%d.txt", getpid());
-    FILE *file = fopen(arguments, "r");
+    FILE *file = fopen(path, "r");
     assert_non_null(file);
     output[fread(output, 1, sizeof(output) - 1, file)] = '\0';
     fclose(file);
-    unlink(arguments);
+    unlink(path);
     assert_non_null(strstr(output, "!! inv.L4"));
 }
 

@@ -22,6 +22,7 @@
 
 #include "node/node_client.h"
 #include "support/node_cell.h"
+#include "support/temporary.h"
 
 static struct cell cell;
 static char folder[64];
@@ -73,7 +74,7 @@ static int set_up(void **state)
         print_message("openssl or curl is missing: nothing is tested here\n");
         return 0;
     }
-    snprintf(folder, sizeof(folder), "/tmp/tenure_tls_XXXXXX");
+    test_temporary(folder, sizeof(folder), "tenure-tls-XXXXXX");
     assert_non_null(mkdtemp(folder));
     char *command = NULL;
     assert_true(asprintf(&command, script, folder) > 0);

@@ -15,6 +15,7 @@
 #include "net/tls.h"
 #include "support/group_cell.h"
 #include "support/node_cell.h"
+#include "support/temporary.h"
 
 static char directory[64];
 static char paths[16][128];
@@ -28,7 +29,7 @@ static const char *path_of(uint32_t slot, const char *file)
 static int make_certificates(void **state)
 {
     (void)state;
-    snprintf(directory, sizeof(directory), "/tmp/tenure_tls_XXXXXX");
+    test_temporary(directory, sizeof(directory), "tenure-tls-XXXXXX");
     assert_non_null(mkdtemp(directory));
     char command[512];
     snprintf(command, sizeof(command), "sh '%s/tests/support/certificates.sh' %s", TN_SOURCE_DIR,

@@ -12,11 +12,13 @@
 
 #include <cmocka.h>
 
+#include "support/temporary.h"
+
 #define OUTPUT_BYTES_MAX 16384
 
-static char folder[] = "/tmp/tenure-play-XXXXXX";
-static char scenario[64];
-static char picture[64];
+static char folder[64];
+static char scenario[96];
+static char picture[96];
 
 /* Run `tenure-sim play WORDS`; returns its status and fills `output` with all that it prints. */
 static int play(const char *words, char output[OUTPUT_BYTES_MAX])
@@ -127,6 +129,7 @@ static void test_bytes_that_are_no_text_are_refused(void **state)
 static int make_folder(void **state)
 {
     (void)state;
+    test_temporary(folder, sizeof(folder), "tenure-play-XXXXXX");
     if (mkdtemp(folder) == NULL) {
         return -1;
     }

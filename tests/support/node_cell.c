@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "support/temporary.h"
 
 #if defined(__SANITIZE_THREAD__)
 /* The thread sanitizer does not see libuv close its sockets. A file that gets such a number next is
@@ -69,7 +70,7 @@ void cell_make(struct cell *cell, uint32_t count, const char *host)
 {
     memset(cell, 0, sizeof(*cell));
     cell->count = count;
-    snprintf(cell->directory, sizeof(cell->directory), "/tmp/tenure_node_XXXXXX");
+    test_temporary(cell->directory, sizeof(cell->directory), "tenure-node-XXXXXX");
     assert_non_null(mkdtemp(cell->directory));
     cell->table.name = "fast";
     cell->table.options.proposer_ns = CELL_PROPOSER_NS;

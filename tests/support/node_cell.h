@@ -29,7 +29,7 @@ struct cell_node {
 
 struct cell {
     uint32_t count;
-    char directory[64];
+    char directory[128];
     struct tn_node_member members[CELL_NODES_MAX];
     struct tn_node_table table;
     struct cell_node nodes[CELL_NODES_MAX];

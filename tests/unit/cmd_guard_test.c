@@ -27,6 +27,7 @@
 #include "cmd/cmd_guard.h"
 #include "cmd/cmd_guard_process.h"
 #include "os/clock.h"
+#include "support/temporary.h"
 
 #define PATIENCE_NS (20 * TN_SECOND)
 #define LONG_NS (60 * TN_SECOND)
@@ -117,8 +118,9 @@ static pid_t read_pid(const char *path)
 
 static void name_file(char *path, size_t size)
 {
-    const char *folder = getenv("TMPDIR");
-    snprintf(path, size, "%s/guard.%d.%s", folder == NULL ? "/tmp" : folder, (int)getpid(), "pid");
+    char name[32];
+    snprintf(name, sizeof(name), "guard.%d.pid", (int)getpid());
+    test_temporary(path, size, name);
     unlink(path);
 }
 

@@ -15,6 +15,7 @@
 #include "cmd/cmd_config.h"
 #include "cmd/cmd_help.h"
 #include "cmd/cmd_options.h"
+#include "support/temporary.h"
 
 static const struct tn__cmd_option option_table[] = {
     {.name = "name",
@@ -116,8 +117,9 @@ static void refuses(const struct tn__cmd_program *program, const char *words, co
 
 static void write_file(char *path, const char *text)
 {
-    const char *folder = getenv("TMPDIR");
-    snprintf(path, 256, "%s/options.%d.yaml", folder == NULL ? "/tmp" : folder, (int)getpid());
+    char name[32];
+    snprintf(name, sizeof(name), "options.%d.yaml", (int)getpid());
+    test_temporary(path, 256, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     fputs(text, file);

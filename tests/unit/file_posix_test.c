@@ -21,6 +21,7 @@
 #include "os/file_probe.h"
 #include "os/memory.h"
 #include "store/words.h"
+#include "support/temporary.h"
 
 static char path[512];
 static struct tn__files files;
@@ -31,8 +32,7 @@ static tn__file directory;
 static int set_up(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(path, sizeof(path), "%s/tenure-files-XXXXXX", base != NULL ? base : "/tmp");
+    test_temporary(path, sizeof(path), "tenure-files-XXXXXX");
     files = tn__file_posix();
     operations = files.operations;
     if (mkdtemp(path) == NULL) {

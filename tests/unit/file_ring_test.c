@@ -19,6 +19,7 @@
 
 #include "os/file_posix.h"
 #include "os/file_ring.h"
+#include "support/temporary.h"
 
 enum {
     BLOCK = 4096,
@@ -33,8 +34,7 @@ static struct tn__file_ring *ring;
 static int set_up(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(path, sizeof(path), "%s/tenure-ring-XXXXXX", base != NULL ? base : "/tmp");
+    test_temporary(path, sizeof(path), "tenure-ring-XXXXXX");
     files = tn__file_posix();
     if (mkdtemp(path) == NULL) {
         return -1;

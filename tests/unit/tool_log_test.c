@@ -19,6 +19,7 @@
 #include "os/file_posix.h"
 #include "os/memory.h"
 #include "store/wal.h"
+#include "support/temporary.h"
 
 static char path[512];
 static struct tn__files files;
@@ -75,8 +76,7 @@ static void write_log(void)
 static int set_up(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(path, sizeof(path), "%s/tenure-log-XXXXXX", base != NULL ? base : "/tmp");
+    test_temporary(path, sizeof(path), "tenure-log-XXXXXX");
     files = tn__file_posix();
     if (mkdtemp(path) == NULL) {
         return -1;
