@@ -76,7 +76,7 @@ static void test_svg_draws_one_file(void **state)
 {
     (void)state;
     char output[OUTPUT_BYTES_MAX];
-    char words[256];
+    char words[320];
     char head[8] = {0};
     write_scenario("cluster nodes=3\n----\n\nacquire node=1\n----\n\n");
     snprintf(words, sizeof(words), "--svg %s %s", picture, scenario);
