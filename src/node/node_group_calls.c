@@ -241,10 +241,10 @@ static void give_run(struct tn_group *group, uint32_t count, tn_time now)
     };
     uint64_t assigned = group->assigned;
     tn__groups_step_at(groups, group, &event, now);
-    groups->gave = groups->gave || group->assigned > assigned;
+    groups->crowd.given += group->assigned > assigned ? count : 0;
 }
 
-/* N5: when what was gathered is to be given. In a crowd it waits for the disk (node_groups.c). */
+/* N5: when what was gathered is to be given. In a crowd it waits (node_crowd.h). */
 static tn_time gathered_due(const struct tn_group *group)
 {
     bool by_turns =
@@ -254,9 +254,8 @@ static tn_time gathered_due(const struct tn_group *group)
     }
     if (by_turns || (group->batch_count != 0 && group->gathered.count >= group->batch_count) ||
         (group->batch_bytes != 0 && group->gathered.bytes >= group->batch_bytes)) {
-        const struct tn__groups *groups = group->groups;
-        return atomic_load_explicit(&groups->crowded, memory_order_relaxed) ? groups->crowded_until
-                                                                            : 0;
+        tn_time until = tn__crowd_until(&group->groups->crowd);
+        return until == TN_TIME_NEVER ? 0 : until;
     }
     return group->gathered_at + group->batch_delay_ns;
 }

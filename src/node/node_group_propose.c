@@ -214,8 +214,7 @@ static int propose(struct tn_group *group, const struct tn_propose_value *values
     if (proposal != NULL) {
         tn__block_retain(&newest->block, 1);
     }
-    if (!tn__groups_leave(group->groups, &newest->submit, &oldest->submit,
-                          &group->groups->crowded)) {
+    if (!tn__groups_leave_calls(group->groups, &newest->submit, &oldest->submit, count)) {
         atomic_fetch_sub(&group->calls, count * TN_CALLS_ONE + bytes);
         for (struct tn__op *op = &newest->submit; op != NULL;) {
             struct tn__op *older = op == &oldest->submit ? NULL : op->next;

@@ -16,8 +16,7 @@ static struct tn__op ops_closed;
 
 /* ---- Ops ------------------------------------------------------------------------------------- */
 
-bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
-                      const _Atomic bool *unhurried)
+static bool push(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest)
 {
     struct tn__op *head = atomic_load_explicit(&groups->ops, memory_order_relaxed);
     do {
@@ -26,10 +25,37 @@ bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct t
         }
         oldest->next = head;
     } while (!atomic_compare_exchange_weak(&groups->ops, &head, newest));
-    /* The loop takes back `woken` first and the list after: who sees it set is seen. */
-    if ((unhurried == NULL || !atomic_load(unhurried)) && !atomic_load(&groups->woken) &&
-        !atomic_exchange(&groups->woken, true)) {
+    return true;
+}
+
+/* The loop takes back `woken` first and the list after: who sees it set is seen. */
+static void wake(struct tn__groups *groups)
+{
+    if (!atomic_load(&groups->woken) && !atomic_exchange(&groups->woken, true)) {
         uv_async_send(&groups->wake);
+    }
+}
+
+bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
+                      const _Atomic bool *unhurried)
+{
+    if (!push(groups, newest, oldest)) {
+        return false;
+    }
+    if (unhurried == NULL || !atomic_load(unhurried)) {
+        wake(groups);
+    }
+    return true;
+}
+
+bool tn__groups_leave_calls(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
+                            uint32_t count)
+{
+    if (!push(groups, newest, oldest)) {
+        return false;
+    }
+    if (tn__crowd_left(&groups->crowd, count)) {
+        wake(groups);
     }
     return true;
 }
@@ -161,7 +187,7 @@ static void carry_out(struct tn__groups *groups, struct tn__op *op)
     switch (op->kind) {
     case TN_OP_PROPOSE:
         call = submitted(op);
-        groups->came += 1;
+        groups->crowd.taken += 1;
         tn__calls_submit(call->group, call);
         break;
     case TN_OP_CANCEL:
@@ -189,40 +215,15 @@ static void carry_out(struct tn__groups *groups, struct tn__op *op)
     }
 }
 
-/* ---- Crowds ---------------------------------------------------------------------------------- */
-
-/* While the disk writes runs of calls, further calls wait for it, unless there are so many of them,
- * and so long at most: then they share records, frames and syncs. Who proposes meanwhile does not
- * even wake the loop: it turns when the disk is done. With little to do nobody waits. */
-#define CROWDED_NS (2 * TN_MILLISECOND)
-#define CROWDED_COUNT 512U
-
-static void crowd_begin(struct tn__groups *groups)
-{
-    groups->crowded_until = tn__clock_now() + CROWDED_NS;
-    atomic_store(&groups->crowded, true);
-}
-
-static bool is_crowded(struct tn__groups *groups, tn_time now)
-{
-    if (!atomic_load_explicit(&groups->crowded, memory_order_relaxed)) {
-        return false;
-    }
-    if (groups->crowded_until <= now || groups->came >= CROWDED_COUNT) {
-        atomic_store(&groups->crowded, false);
-        groups->reopened = true;
-        return false;
-    }
-    return true;
-}
+/* ---- The turn -------------------------------------------------------------------------------- */
 
 static void flush_dirty(struct tn__groups *groups)
 {
     tn_time now = tn__clock_now();
-    if (is_crowded(groups, now)) {
+    if (tn__crowd_waits(&groups->crowd, now)) {
         return;
     }
-    groups->came = 0;
+    groups->crowd.flushed = groups->crowd.taken;
     while (groups->dirty != NULL) {
         struct tn_group *group = groups->dirty;
         groups->dirty = group->dirty_next;
@@ -346,8 +347,8 @@ static tn_time read_clock(struct tn__groups *groups)
 
 void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch *batch)
 {
-    atomic_store(&groups->crowded, false);
     tn_time now = read_clock(groups);
+    tn__crowd_written(&groups->crowd, now);
     groups->stepping = true;
     for (uint32_t i = 0; i < batch->groups_count; i++) {
         struct tn_group *group = tn__groups_find(groups, batch->groups[i]);
@@ -363,7 +364,7 @@ void tn__groups_written(struct tn__groups *groups, const struct tn__store_batch 
 
 void tn__groups_failed(struct tn__groups *groups)
 {
-    atomic_store(&groups->crowded, false);
+    tn__crowd_end(&groups->crowd);
     groups->stepping = true;
     tn__log_driver_failed(groups->driver, read_clock(groups),
                           tn__random_next(&groups->node->random));
@@ -437,14 +438,12 @@ void tn__node_groups_turn_write(struct tn_node *node)
     if (groups == NULL || groups->stopped) {
         return;
     }
-    if (tn__store_turn_end(&groups->store) && groups->gave) {
-        groups->gave = false;
-        crowd_begin(groups);
-    } else if (groups->reopened && atomic_load(&groups->ops) != NULL &&
-               !atomic_exchange(&groups->woken, true)) {
-        uv_async_send(&groups->wake); /* left after the ops were taken, while it was crowded */
+    bool begun =
+        tn__store_turn_end(&groups->store) && tn__crowd_begin(&groups->crowd, tn__clock_now());
+    if (!begun && groups->crowd.reopened && atomic_load(&groups->ops) != NULL) {
+        wake(groups); /* left after the ops were taken, while others were waited for */
     }
-    groups->reopened = false;
+    groups->crowd.reopened = false;
     tn__appliers_turn_end(groups);
 }
 
@@ -471,8 +470,8 @@ tn_time tn__node_groups_deadline(const struct tn_node *node)
     due = groups->due < due ? groups->due : due;
     due = groups->appliers_due < due ? groups->appliers_due : due;
     due = groups->watch_at < due ? groups->watch_at : due;
-    bool crowded = atomic_load_explicit(&groups->crowded, memory_order_relaxed);
-    return crowded && groups->crowded_until < due ? groups->crowded_until : due;
+    tn_time crowded_until = tn__crowd_until(&groups->crowd);
+    return crowded_until < due ? crowded_until : due;
 }
 
 static void run_group_timers(struct tn__groups *groups, tn_time now)

@@ -6,6 +6,7 @@
  *   node_group.c          one group: open, close, status
  *   node_group_calls.c    proposals from propose to their outcome (N4)
  *   node_group_table.c    proposals under way, by number
+ *   node_crowd.c          when calls wait for each other
  *   node_group_propose.c  the side of the callers: propose, cancel, wait
  *   node_group_read.c     barriers (Reads 3)
  *   node_group_world.c    the driver's world: records, messages, commits; frames in and out
@@ -28,16 +29,13 @@
 
 #include <tenure/group.h>
 
+#include "node/node_crowd.h"
 #include "node/node_payload.h"
 #include "os/file_ring.h"
 #include "paxos/log_applier.h"
 #include "paxos/log_driver.h"
 #include "store/wal.h"
 #include "wire/log_codec.h"
-
-/* What several threads write stands so far from what others read all the time: processors share
- * memory by lines. */
-#define TN_APART_BYTES 128U
 
 /* ---- What other threads leave for the loop --------------------------------------------------- */
 
@@ -477,12 +475,8 @@ struct tn__groups {
     uint8_t apart_before[TN_APART_BYTES];
     _Atomic(struct tn__op *) ops; /* newest first; &ops_closed: no more are taken */
     _Atomic bool woken;           /* the loop is about to look at them */
-    _Atomic bool crowded;         /* it looks at calls when the disk has written the last ones */
+    struct tn__crowd crowd;       /* of calls */
     uint8_t apart_after[TN_APART_BYTES];
-    tn_time crowded_until; /* or at this time */
-    bool reopened;         /* it was, until the end of this turn */
-    uint32_t came;         /* calls that were not given yet, about */
-    bool gave;             /* runs of calls were given to machines that lead, this turn */
     uv_async_t wake;
     bool wake_open;
     struct tn__groups_builder builders[TN_MEMBERS_MAX][TN_CHANNELS_END];
@@ -519,6 +513,9 @@ struct tn__groups {
  * False: the loop takes no more. */
 bool tn__groups_leave(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
                       const _Atomic bool *unhurried);
+/* The same of so many calls, which may wait for others (node_crowd.h). */
+bool tn__groups_leave_calls(struct tn__groups *groups, struct tn__op *newest, struct tn__op *oldest,
+                            uint32_t count);
 
 /* Carry out what other threads have left. */
 void tn__groups_run_ops(struct tn__groups *groups);
