@@ -3,6 +3,7 @@
  *   flight N BYTES   N proposals in flight, one group: floor and tenure
  *   alone N BYTES    the same without the floor, to look at with a profiler
  *   groups N         256 in flight over N groups, and over one
+ *   many N           over N groups only, to look at with a profiler
  *   catchup BYTES    a member was away while a gibibyte (SECONDS 1: less) of such values came; how
  *                    fast it has them, and what others wait meanwhile, 16 in flight
  *   idle N           N groups without work: CPU of each member
@@ -52,15 +53,17 @@ static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t
     log_cell_end(&cell);
 }
 
-static void groups(uint32_t rounds, double seconds, uint32_t count)
+static void groups(uint32_t rounds, double seconds, uint32_t count, bool compared)
 {
     struct log_cell cell;
     log_cell_start(&cell, count, 0);
     for (uint32_t i = 0; i < rounds; i++) {
-        struct log_result one, many;
+        struct log_result one = {0}, many;
         struct log_order order = {
             .in_flight = 256, .value_bytes = 100, .groups = 1, .seconds = seconds};
-        log_cell_order(&cell, &order, &one);
+        if (compared) {
+            log_cell_order(&cell, &order, &one);
+        }
         order.groups = count;
         log_cell_order(&cell, &order, &many);
         printf("{\"groups\": %u, \"rate_one\": %.0f, \"rate_many\": %.0f, \"median_one_us\": %.1f, "
@@ -211,9 +214,9 @@ static void idle(uint32_t rounds, double seconds, uint32_t count)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(
-            stderr,
-            "usage: log_bench flight|alone|groups|catchup|idle|slow ROUNDS SECONDS [N [BYTES]]\n");
+        fprintf(stderr,
+                "usage: log_bench flight|alone|groups|many|catchup|idle|slow ROUNDS SECONDS [N "
+                "[BYTES]]\n");
         return 2;
     }
     uint32_t rounds = (uint32_t)strtoul(argv[2], NULL, 10);
@@ -226,8 +229,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "flight") == 0 || strcmp(argv[1], "alone") == 0) {
         flight(rounds, seconds, number, bytes, argv[1][0] == 'f');
-    } else if (strcmp(argv[1], "groups") == 0) {
-        groups(rounds, seconds, number);
+    } else if (strcmp(argv[1], "groups") == 0 || strcmp(argv[1], "many") == 0) {
+        groups(rounds, seconds, number, argv[1][0] == 'g');
     } else if (strcmp(argv[1], "catchup") == 0) {
         catch_up(rounds, seconds, number);
     } else if (strcmp(argv[1], "idle") == 0) {
@@ -235,7 +238,8 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "slow") == 0) {
         slow(rounds, seconds);
     } else {
-        fprintf(stderr, "log_bench: %s is none of flight, alone, groups, catchup, idle, slow\n",
+        fprintf(stderr,
+                "log_bench: %s is none of flight, alone, groups, many, catchup, idle, slow\n",
                 argv[1]);
         return 2;
     }
