@@ -26,7 +26,6 @@
 #define LOOP_ENTRIES (4U * TN_LOG_RUN_MAX)
 
 _Static_assert(LOOP_MESSAGES >= 2 * TN_LOG_EFFECT_MESSAGES_MAX, "the loop takes two steps' words");
-_Static_assert((LOOP_MESSAGES & (LOOP_MESSAGES - 1)) == 0, "a ring");
 _Static_assert((LOOP_ENTRIES & (LOOP_ENTRIES - 1)) == 0, "a ring");
 _Static_assert((HELD_ENTRIES & (HELD_ENTRIES - 1)) == 0, "a ring");
 
