@@ -312,8 +312,9 @@ struct tn_log_options {
     uint32_t mode;          /* enum tn_log_mode. [LEASED] */
     uint32_t mode_number;   /* [1] */
     uint32_t window_slots;  /* alpha, a power of two, 8 to TN_LOG_WINDOW_MAX. [1024] */
-    uint32_t retain_slots;  /* window of memory kept for peers that lag, a power of two, at least
-                               2 * window_slots. [4 * window_slots] */
+    uint32_t retain_slots;  /* the most slots kept in memory, a power of two, at least
+                               2 * window_slots: what a peer lacks is kept so far, what all have is
+                               not. [4 * window_slots] */
     uint32_t waiting_max;   /* N6: proposals waiting to be proposed. [4 * window_slots] */
     uint32_t reserved;
     uint64_t window_bytes;     /* of payload in flight. [64 MiB] */

@@ -128,7 +128,7 @@ struct tn_log *tn_log_init(void *memory, const struct tn_log_options *options,
     uint64_t lowest = recovered->committed > half ? recovered->committed - half + 1 : 1;
     log->retained = tn__log_larger(recovered->retained, 1);
     lowest = tn__log_larger(lowest, log->retained);
-    log->acceptor.first = tn__log_earlier(lowest, recovered->committed + 1);
+    tn__log_acceptor_reach_down(&log->acceptor, tn__log_earlier(lowest, recovered->committed + 1));
     tn__log_proposer_init(&log->proposer, options->retain_slots);
     log->learner.committed = recovered->committed;
     log->learner.checksum = recovered->checksum;

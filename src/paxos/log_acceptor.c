@@ -13,7 +13,19 @@ void tn__log_acceptor_init(struct tn__log_acceptor *acceptor, uint32_t capacity,
         .first = committed + 1,
         .highest = committed,
         .capacity = capacity,
+        .places = capacity < TN__LOG_PLACES_MIN ? capacity : TN__LOG_PLACES_MIN,
     };
+}
+
+void tn__log_acceptor_reach_down(struct tn__log_acceptor *acceptor, uint64_t first)
+{
+    tn_assert(first >= 1 && first <= acceptor->first);
+    tn_assert(acceptor->first == acceptor->highest + 1); /* nothing is in it */
+    acceptor->first = first;
+    while (acceptor->highest + 1 - first > acceptor->places) {
+        acceptor->places *= 2;
+    }
+    tn_assert(acceptor->places <= acceptor->capacity);
 }
 
 static bool is_in_ring(const struct tn__log_acceptor *acceptor, uint64_t slot)
@@ -25,7 +37,7 @@ bool tn__log_acceptor_holds(const struct tn__log_acceptor *acceptor,
                             const struct tn__log_slot *slots, uint64_t slot)
 {
     return is_in_ring(acceptor, slot) && slot <= acceptor->highest &&
-           !tn_log_ballot_is_none(slots[slot & (acceptor->capacity - 1U)].ballot);
+           !tn_log_ballot_is_none(slots[slot & (acceptor->places - 1U)].ballot);
 }
 
 bool tn__log_value_equal(const struct tn_log_value *a, const struct tn_log_value *b)
@@ -69,7 +81,7 @@ uint32_t tn__log_acceptor_report(const struct tn__log_acceptor *acceptor,
     uint32_t count = 0;
     for (; slot <= acceptor->highest && count < entries_max; slot++) {
         if (tn__log_acceptor_holds(acceptor, slots, slot)) {
-            const struct tn__log_slot *held = &slots[slot & (acceptor->capacity - 1U)];
+            const struct tn__log_slot *held = &slots[slot & (acceptor->places - 1U)];
             entries[count++] =
                 (struct tn_log_entry){.slot = slot, .ballot = held->ballot, .value = held->value};
         }
@@ -80,11 +92,61 @@ uint32_t tn__log_acceptor_report(const struct tn__log_acceptor *acceptor,
     return count;
 }
 
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static void move(struct tn__log_slot *slots, uint64_t from, uint64_t to)
+{
+    if (from != to) {
+        slots[to] = slots[from];
+        slots[from] = (struct tn__log_slot){0};
+    }
+}
+
+/* Twice as many, until `slot` has one of its own. */
+static void grow(struct tn__log_acceptor *acceptor, struct tn__log_slot *slots, uint64_t slot)
+{
+    while (slot - acceptor->first >= acceptor->places) {
+        uint32_t before = acceptor->places;
+        acceptor->places = 2 * before;
+        tn_assert(acceptor->places <= acceptor->capacity);
+        for (uint64_t i = acceptor->first; i <= acceptor->highest; i++) {
+            move(slots, i & (before - 1U), i & (acceptor->places - 1U));
+        }
+    }
+}
+
+/* Half as many, if an eighth does. Looked at once in many slots, so it costs next to nothing. */
+static void shrink(struct tn__log_acceptor *acceptor, struct tn__log_slot *slots)
+{
+    uint64_t used = acceptor->highest + 1 - acceptor->first;
+    tn_assert(used <= acceptor->places);
+    if (acceptor->places <= TN__LOG_PLACES_MIN || used > acceptor->places / 8U ||
+        (acceptor->first & (4ULL * acceptor->places - 1)) != 0) {
+        return;
+    }
+    uint32_t before = acceptor->places;
+    acceptor->places = before / 2;
+    for (uint64_t i = acceptor->first; i <= acceptor->highest; i++) {
+        move(slots, i & (before - 1U), i & (acceptor->places - 1U));
+    }
+}
+
+/* The place of a slot of the ring, which may have needed another one. */
+static struct tn__log_slot *place_of(struct tn__log_acceptor *acceptor, struct tn__log_slot *slots,
+                                     uint64_t slot)
+{
+    tn_assert(slot >= acceptor->first);
+    if (slot - acceptor->first >= acceptor->places) {
+        grow(acceptor, slots, slot);
+    }
+    return tn__log_slot_at(acceptor, slots, slot);
+}
+
 /* Put the value into its slot; returns the handle that was there. */
 static uint64_t store(struct tn__log_acceptor *acceptor, struct tn__log_slot *slots, uint64_t slot,
                       struct tn_log_ballot ballot, const struct tn_log_value *value)
 {
-    struct tn__log_slot *held = tn__log_slot_at(acceptor, slots, slot);
+    struct tn__log_slot *held = place_of(acceptor, slots, slot);
     uint64_t replaced = held->value.handle;
     tn_assert(is_in_ring(acceptor, slot));
     *held = (struct tn__log_slot){.ballot = ballot, .value = *value};
@@ -152,6 +214,7 @@ uint64_t tn__log_acceptor_drop_first(struct tn__log_acceptor *acceptor, struct t
     uint64_t handle = held->value.handle;
     *held = (struct tn__log_slot){0};
     acceptor->first++;
+    shrink(acceptor, slots);
     tn_assert(acceptor->first - 1 <= acceptor->highest);
     return handle;
 }
@@ -160,18 +223,20 @@ void tn__log_acceptor_check_bounds(const struct tn__log_acceptor *acceptor, uint
 {
     tn_assert(acceptor->capacity >= 1);
     tn_assert((acceptor->capacity & (acceptor->capacity - 1)) == 0);
+    tn_assert(acceptor->places >= 1 && acceptor->places <= acceptor->capacity);
+    tn_assert((acceptor->places & (acceptor->places - 1)) == 0);
     tn_assert(acceptor->first >= 1 && acceptor->first <= committed + 1);
     tn_assert(acceptor->highest + 1 >= acceptor->first);
-    tn_assert(acceptor->highest - acceptor->first + 1 <= acceptor->capacity);
+    tn_assert(acceptor->highest - acceptor->first + 1 <= acceptor->places);
 }
 
 void tn__log_acceptor_check_slots(const struct tn__log_acceptor *acceptor,
                                   const struct tn__log_slot *slots, uint64_t from, uint64_t end)
 {
-    uint64_t ring_end = acceptor->first + acceptor->capacity;
+    uint64_t ring_end = acceptor->first + acceptor->places;
     tn_assert(from >= acceptor->first || from >= end);
     for (uint64_t slot = from; slot < end && slot < ring_end; slot++) {
-        const struct tn__log_slot *held = &slots[slot & (acceptor->capacity - 1U)];
+        const struct tn__log_slot *held = &slots[slot & (acceptor->places - 1U)];
         bool empty = tn_log_ballot_is_none(held->ballot);
         tn_assert(empty == (held->value.kind == TN_LOG_VALUE_NONE));
         tn_assert(!empty || (held->value.handle == 0 && held->checksum == 0));
@@ -184,5 +249,5 @@ void tn__log_acceptor_check(const struct tn__log_acceptor *acceptor,
 {
     tn__log_acceptor_check_bounds(acceptor, committed);
     tn__log_acceptor_check_slots(acceptor, slots, acceptor->first,
-                                 acceptor->first + acceptor->capacity);
+                                 acceptor->first + acceptor->places);
 }

@@ -21,8 +21,13 @@
  * promise. After a restart such a slot may lie above what is known committed: by its ballot it is
  * known, counts as resolved, and is reported as it is.
  *
+ * The ring has room for `capacity` slots and uses no more places than are needed: a log that keeps
+ * few slots goes round in memory that the processor still knows. It doubles when a slot finds no
+ * place, and is halved now and then while few are used.
+ *
  * Invariants: the promise never falls, and is at or above every accepted ballot; one (ballot, slot)
- * has one value for ever; every slot above `committed` that was accepted is in the ring. */
+ * has one value for ever; every slot above `committed` that was accepted is in the ring; a place
+ * that no slot from first to highest has is empty. */
 #ifndef TN_PAXOS_LOG_ACCEPTOR_H
 #define TN_PAXOS_LOG_ACCEPTOR_H
 
@@ -39,8 +44,11 @@ struct tn__log_acceptor {
     uint64_t first;    /* the lowest slot of the ring, 1 at first */
     uint64_t highest;  /* the highest slot ever accepted or learned; 0: none */
     uint32_t capacity; /* of the ring, a power of two */
-    uint32_t reserved;
+    uint32_t places;   /* of it in use: a power of two, at most `capacity` */
 };
+
+/* A ring begins with so many places, if its capacity is not less. */
+#define TN__LOG_PLACES_MIN 8U
 
 enum tn__log_verdict {
     TN__LOG_AGREE = 1, /* V1: the promise rose: persist it, then report */
@@ -58,10 +66,13 @@ enum tn__log_verdict {
 void tn__log_acceptor_init(struct tn__log_acceptor *acceptor, uint32_t capacity,
                            struct tn_log_ballot promise, uint64_t committed);
 
+/* Room for committed slots from `first` on: right after init. */
+void tn__log_acceptor_reach_down(struct tn__log_acceptor *acceptor, uint64_t first);
+
 static inline struct tn__log_slot *tn__log_slot_at(const struct tn__log_acceptor *acceptor,
                                                    struct tn__log_slot *slots, uint64_t slot)
 {
-    return &slots[slot & (acceptor->capacity - 1U)];
+    return &slots[slot & (acceptor->places - 1U)];
 }
 
 /* Is the slot in the ring, with something accepted in it? */

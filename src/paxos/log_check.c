@@ -104,8 +104,8 @@ static void check_slots(const struct tn_log *log, const struct tn__log_checked *
     tn__log_acceptor_check_bounds(acceptor, tn__log_committed(log));
     tn__log_acceptor_check_slots(acceptor, slots, from, acceptor->highest + 1);
     /* Dropped: their places are those of slots a ring later. */
-    uint64_t dropped = tn__log_larger(checked->first + acceptor->capacity, acceptor->first);
-    tn__log_acceptor_check_slots(acceptor, slots, dropped, acceptor->first + acceptor->capacity);
+    uint64_t dropped = tn__log_larger(checked->first + acceptor->places, acceptor->first);
+    tn__log_acceptor_check_slots(acceptor, slots, dropped, acceptor->first + acceptor->places);
 }
 
 static void check_proposals(const struct tn_log *log, const struct tn__log_checked *checked)
@@ -128,9 +128,9 @@ static void check_proposals(const struct tn_log *log, const struct tn__log_check
     }
     tn__log_proposer_check_slots(proposer, proposals, committed, committed + 1, end);
     /* Committed: their places are those of slots a ring later. */
-    uint64_t later = tn__log_larger(checked->committed + proposer->capacity, committed) + 1;
+    uint64_t later = tn__log_larger(checked->committed + proposer->places, committed) + 1;
     tn__log_proposer_check_slots(proposer, proposals, committed, later,
-                                 committed + proposer->capacity + 1);
+                                 committed + proposer->places + 1);
 }
 
 void tn__log_check_step(const struct tn_log *log, tn_time now, struct tn__log_checked *checked)

@@ -7,6 +7,9 @@
 #include "base/assert.h"
 #include "paxos/log_machine.h"
 
+/* So many committed slots a member keeps that does not lead, if it keeps no more. */
+#define RETAIN_FEW 4U
+
 /* May the slot after the committed ones be committed? */
 static bool is_next_committed(const struct tn_log *log)
 {
@@ -102,18 +105,41 @@ bool tn__log_make_room(struct tn_log *log, uint64_t slot)
     return true;
 }
 
+/* The lowest slot that somebody may soon ask this node for. A leader knows what its followers have
+ * committed: what all have, nobody asks for (and with that slot they compare their chains, C3).
+ * Another member keeps a few, for who is just behind it when it leads. What is not in the store yet
+ * stays: from there all the others are served. */
+static uint64_t needed_from(const struct tn_log *log)
+{
+    uint64_t committed = tn__log_committed(log);
+    uint64_t needed = committed > RETAIN_FEW ? committed - RETAIN_FEW : 1;
+    if (log->proposer.phase != TN__LOG_IDLE) {
+        tn_member_set others = tn__log_others(log);
+        needed = committed;
+        for (uint32_t i = 0; i < log->options.nodes_count; i++) {
+            if ((others & tn__log_bit(i)) != 0) {
+                needed = tn__log_earlier(needed, log->peers[i].committed);
+            }
+        }
+    }
+    tn_assert(needed <= committed || committed == 0);
+    return tn__log_earlier(needed, log->durable + 1);
+}
+
 void tn__log_shrink(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;
-    uint32_t dropped = 0;
-    while (log->retained_bytes > log->options.retain_bytes &&
-           log->acceptor.first <= tn__log_committed(log)) {
+    uint64_t needed = needed_from(log);
+    for (uint32_t dropped = 0; log->acceptor.first <= tn__log_committed(log); dropped++) {
+        bool full = log->retained_bytes > log->options.retain_bytes;
+        if (!full && log->acceptor.first >= needed) {
+            break;
+        }
         if (dropped == TN_LOG_RUN_MAX) {
-            turn->left = true;
+            turn->left = turn->left || full;
             break;
         }
         drop_first(log);
-        dropped++;
     }
     tn_assert(log->acceptor.first <= tn__log_committed(log) + 1);
     tn_assert(log->acceptor.first + log->acceptor.capacity > log->acceptor.highest);

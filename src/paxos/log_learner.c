@@ -55,7 +55,7 @@ bool tn__log_learner_may_follow(const struct tn__log_learner *learner,
     if (slot > said || !tn__log_acceptor_holds(acceptor, slots, slot)) {
         return false;
     }
-    const struct tn__log_slot *held = &slots[slot & (acceptor->capacity - 1U)];
+    const struct tn__log_slot *held = &slots[slot & (acceptor->places - 1U)];
     tn_assert(held->value.kind != TN_LOG_VALUE_NONE);
     return tn_log_ballot_equal(held->ballot, ballot); /* C1: under this ballot, no other */
 }
@@ -75,6 +75,6 @@ bool tn__log_learner_checksum_at(const struct tn__log_learner *learner,
         return false;
     }
     /* What was restored from below the committed prefix has no sum of its own. */
-    *checksum = slots[slot & (acceptor->capacity - 1U)].checksum;
+    *checksum = slots[slot & (acceptor->places - 1U)].checksum;
     return *checksum != 0;
 }

@@ -280,7 +280,7 @@ static bool run_takes(const struct tn__log_turn *turn, uint32_t first, uint64_t 
            (count == 0 || log->proposed_sum - start_sum + bytes <= TN__LOG_RUN_BYTES);
 }
 
-static enum tn__log_next next_of(const struct tn_log *log)
+static enum tn__log_next next_of(struct tn_log *log)
 {
     tn_assert(log->proposer.phase == TN__LOG_LEADING);
     return tn__log_proposer_next(&log->proposer, tn__log_proposals(log), &log->configurations,

@@ -11,10 +11,40 @@ static tn_member_set bit_of(uint32_t member)
     return (tn_member_set)1 << member;
 }
 
+/* ---- Places ---------------------------------------------------------------------------------- */
+
+static uint32_t few_places(uint32_t capacity)
+{
+    return capacity < TN__LOG_PLACES_MIN ? capacity : TN__LOG_PLACES_MIN;
+}
+
+/* As many as slots committed + 1 .. slot need. */
+static void make_places(struct tn__log_proposer *proposer, struct tn__log_proposal *proposals,
+                        uint64_t committed, uint64_t slot)
+{
+    tn_assert(slot > committed && slot - committed <= proposer->capacity);
+    while (slot - committed > proposer->places) {
+        uint32_t before = proposer->places;
+        proposer->places = 2 * before;
+        for (uint64_t i = committed + 1; i <= committed + before; i++) {
+            uint64_t from = i & (before - 1U);
+            uint64_t to = i & (proposer->places - 1U);
+            if (from != to) {
+                proposals[to] = proposals[from];
+                proposals[from] = (struct tn__log_proposal){0};
+            }
+        }
+    }
+    tn_assert(proposer->places <= proposer->capacity);
+}
+
+/* ---- Phase 1 --------------------------------------------------------------------------------- */
+
 void tn__log_proposer_init(struct tn__log_proposer *proposer, uint32_t capacity)
 {
     tn_assert(capacity >= 1 && (capacity & (capacity - 1)) == 0);
-    *proposer = (struct tn__log_proposer){.from = 1, .next = 1, .capacity = capacity};
+    *proposer = (struct tn__log_proposer){
+        .from = 1, .next = 1, .capacity = capacity, .places = few_places(capacity)};
     tn_assert(proposer->phase == TN__LOG_IDLE);
 }
 
@@ -31,6 +61,7 @@ void tn__log_proposer_begin(struct tn__log_proposer *proposer, struct tn__log_pr
     proposer->next = committed + 1;
     proposer->reported = committed;
     proposer->promised = 0;
+    proposer->places = few_places(proposer->capacity); /* the ring is empty */
     for (uint32_t i = 0; i <= TN_LOG_NODES_MAX; i++) {
         proposer->cursors[i] = committed + 1;
         proposer->seen[i] = 0;
@@ -112,6 +143,7 @@ static uint64_t merge(struct tn__log_proposer *proposer, struct tn__log_proposal
     if (entry->slot <= committed || entry->slot < proposer->next) {
         return entry->value.handle; /* its value is fixed already */
     }
+    make_places(proposer, proposals, committed, entry->slot);
     struct tn__log_proposal *place = tn__log_proposal_at(proposer, proposals, entry->slot);
     tn_assert(place->proposed == 0);
     if (place->value.kind != TN_LOG_VALUE_NONE &&
@@ -181,7 +213,7 @@ tn__log_proposer_promise(struct tn__log_proposer *proposer, struct tn__log_propo
     return page;
 }
 
-enum tn__log_next tn__log_proposer_next(const struct tn__log_proposer *proposer,
+enum tn__log_next tn__log_proposer_next(struct tn__log_proposer *proposer,
                                         struct tn__log_proposal *proposals,
                                         const struct tn__log_configurations *configurations,
                                         uint64_t committed)
@@ -197,6 +229,9 @@ enum tn__log_next tn__log_proposer_next(const struct tn__log_proposer *proposer,
     if (!tn__log_configuration_quorum(tn__log_configuration_at(configurations, proposer->next),
                                       proposer->promised)) {
         return TN__LOG_NEXT_PREPARE; /* N2: by a majority of the slot's own configuration */
+    }
+    if (proposer->next - committed > proposer->places) {
+        make_places(proposer, proposals, committed, proposer->next);
     }
     struct tn__log_proposal *place = tn__log_proposal_at(proposer, proposals, proposer->next);
     tn_assert(place->proposed == 0);
@@ -264,7 +299,7 @@ bool tn__log_proposer_chosen(const struct tn__log_proposer *proposer,
         return false;
     }
     const struct tn__log_proposal *place = tn__log_proposal_at(proposer, proposals, slot);
-    tn_assert(proposer->next - slot <= proposer->capacity); /* it is not committed yet */
+    tn_assert(proposer->next - slot <= proposer->places); /* it is not committed yet */
     tn_assert(place->votes == 0 || place->proposed != 0);
     return tn__log_configuration_quorum(tn__log_configuration_at(configurations, slot),
                                         place->votes);
@@ -285,7 +320,7 @@ uint32_t tn__log_proposer_stop(struct tn__log_proposer *proposer,
     if (proposer->phase == TN__LOG_IDLE) {
         return 0;
     }
-    for (uint32_t i = 0; i < proposer->capacity; i++) {
+    for (uint32_t i = 0; i < proposer->places; i++) {
         uint64_t handle = clear(&proposals[i]);
         if (handle != 0) {
             forgotten[count++] = handle;
@@ -317,8 +352,8 @@ void tn__log_proposer_check_slots(const struct tn__log_proposer *proposer,
                                   uint64_t from, uint64_t end)
 {
     tn_assert(from > committed || from >= end);
-    for (uint64_t slot = from; slot < end && slot - committed <= proposer->capacity; slot++) {
-        check_place(proposer, &proposals[slot & (proposer->capacity - 1U)], slot);
+    for (uint64_t slot = from; slot < end && slot - committed <= proposer->places; slot++) {
+        check_place(proposer, &proposals[slot & (proposer->places - 1U)], slot);
     }
 }
 

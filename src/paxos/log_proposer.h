@@ -20,12 +20,16 @@
  * One (ballot, slot) gets one value for ever: a proposal that was made stays in the ring until it
  * is committed, and is repeated as it is.
  *
+ * Of the ring no more places are used than slots above the committed ones have needed, since it was
+ * empty: it goes round in memory that the processor still knows.
+ *
  * Invariants: promised, votes: sets of members, so a repeated message counts once; from <= next;
  * merged values at or above next belong to the ring (their references), those below to the
  * acceptor's slots. */
 #ifndef TN_PAXOS_LOG_PROPOSER_H
 #define TN_PAXOS_LOG_PROPOSER_H
 
+#include "paxos/log_acceptor.h"
 #include "paxos/log_configuration.h"
 
 enum tn__log_phase {
@@ -49,7 +53,7 @@ struct tn__log_proposer {
     tn_member_set promised; /* counted promises */
     uint32_t phase;         /* enum tn__log_phase */
     uint32_t capacity;      /* of the ring, a power of two, as the acceptor's */
-    uint32_t reserved;
+    uint32_t places;        /* of it in use: a power of two; doubled when a slot needs one more */
     uint64_t cursors[TN_LOG_NODES_MAX + 1]; /* the slot where each member's next page begins */
     uint64_t seen[TN_LOG_NODES_MAX + 1];    /* the highest slot each member's pages reported */
 };
@@ -68,7 +72,7 @@ static inline struct tn__log_proposal *tn__log_proposal_at(const struct tn__log_
                                                            struct tn__log_proposal *proposals,
                                                            uint64_t slot)
 {
-    return &proposals[slot & (proposer->capacity - 1U)];
+    return &proposals[slot & (proposer->places - 1U)];
 }
 
 /* Begin Phase 1 under `ballot` for all slots above `committed`. The ring must be empty (stopped).
@@ -109,7 +113,7 @@ enum tn__log_next {
 };
 
 /* What may be done with slot `next`. REPORTED fills a hole's value with a no-op. */
-enum tn__log_next tn__log_proposer_next(const struct tn__log_proposer *proposer,
+enum tn__log_next tn__log_proposer_next(struct tn__log_proposer *proposer,
                                         struct tn__log_proposal *proposals,
                                         const struct tn__log_configurations *configurations,
                                         uint64_t committed);
