@@ -26,7 +26,7 @@ void load_answer(struct load_place *place)
 {
     struct load *load = place->load;
     uint64_t now = cell_now_ns();
-    if (now >= load->measure_from && now < load->measure_to) {
+    if (now >= load->measure_from && now < atomic_load(&load->measure_to)) {
         load->answered += 1;
         if (place->began >= load->measure_from && load->samples_count < LOAD_SAMPLES_MAX) {
             uint64_t taken = now - place->began;
@@ -58,7 +58,7 @@ static void summarize(struct load *load, struct load_result *result)
     uint32_t count = (uint32_t)load->samples_count;
     qsort(load->samples, count, sizeof(load->samples[0]), compare_samples);
     *result = (struct load_result){
-        .rate = (double)load->answered * 1e9 / (double)load->run_ns,
+        .rate = (double)load->answered * 1e9 / (double)(load->measure_to - load->measure_from),
         .median_us = count == 0 ? 0 : load->samples[count / 2] / 1e3,
         .p99_us = count == 0 ? 0 : load->samples[(uint64_t)count * 99 / 100] / 1e3,
         .answered = load->answered,
@@ -80,7 +80,7 @@ void load_run(struct load *load, struct load_result *result)
     }
     uint64_t start = cell_now_ns();
     load->measure_from = start + load->warm_up_ns;
-    load->measure_to = load->measure_from + load->run_ns;
+    atomic_store(&load->measure_to, load->measure_from + load->run_ns);
     load->taken = 0;
     load->answered = 0;
     load->samples_count = 0;
@@ -89,6 +89,11 @@ void load_run(struct load *load, struct load_result *result)
     for (;;) {
         uint64_t now = cell_now_ns();
         uint32_t freed = atomic_load(&load->freed);
+        if (load->enough != NULL && atomic_load(load->enough) != 0 && now < load->measure_to &&
+            now > load->measure_from) {
+            atomic_store(&load->measure_to, now);
+            give_up = now + 30ULL * TN_SECOND;
+        }
         if (now >= load->measure_to && (freed - load->taken == load->in_flight || now > give_up)) {
             break;
         }

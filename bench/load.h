@@ -25,6 +25,7 @@ struct load {
     uint32_t value_bytes;
     uint64_t warm_up_ns;
     uint64_t run_ns;
+    const _Atomic uint32_t *enough; /* not NULL: or until that is not 0 */
     /* Hand a proposal in. False: not now, it is tried again. */
     bool (*propose)(void *context, const void *bytes, uint32_t count, struct load_place *place);
     void *context;
@@ -36,7 +37,7 @@ struct load {
     _Atomic uint32_t asleep;
     struct load_place places[LOAD_IN_FLIGHT_MAX];
     uint64_t measure_from;
-    uint64_t measure_to;
+    _Atomic uint64_t measure_to;
     uint64_t answered; /* within the measured time */
     uint64_t samples_count;
     uint32_t *samples; /* nanoseconds, LOAD_SAMPLES_MAX of them at most */

@@ -136,53 +136,61 @@ static double disk_rate(const char *dir)
     return (double)PIECE * PIECES / taken;
 }
 
-static double median_of_orders(struct log_cell *cell, uint32_t least)
+/* The order of three with the median latency that lies between the others'. */
+static struct load_result order_between(struct log_cell *cell, const struct log_order *order)
 {
-    double medians[64];
+    struct load_result results[3];
     uint32_t count = 0;
-    while (count < 64 && (count < least || (cell->watched_target != 0 && cell->watched_at == 0))) {
-        struct log_order order = {.in_flight = 16, .value_bytes = 100, .groups = 1, .seconds = 1};
+    while (count < 3) {
         struct log_result result;
-        log_cell_order(cell, &order, &result);
-        medians[count++] = result.load.median_us;
+        log_cell_order(cell, order, &result);
+        uint32_t at = count++;
+        for (; at > 0 && results[at - 1].median_us > result.load.median_us; at--) {
+            results[at] = results[at - 1];
+        }
+        results[at] = result.load;
     }
-    cell_sort(medians, count);
-    return medians[count / 2];
+    return results[1];
 }
 
-static void catch_up(uint32_t rounds, double seconds, uint32_t bytes)
+/* Each round has a cell of its own: a member that was started anew executes all that it has, so
+ * what earlier rounds left would count as caught up slowly. */
+static void catch_up(double seconds, uint32_t bytes)
 {
     struct log_cell cell;
     log_cell_start(&cell, 1, 0);
     uint64_t wanted = seconds <= 1 ? 128U << 20 : 1U << 30;
-    for (uint32_t i = 0; i < rounds; i++) {
-        double disk = disk_rate(cell.cell.dir);
-        cell_kill_member(&cell.cell, 2);
-        uint64_t first = atomic_load(&cell.page->executed[0]);
-        while ((atomic_load(&cell.page->executed[0]) - first) * bytes < wanted) {
-            struct log_order order = {
-                .in_flight = 1024, .value_bytes = bytes, .groups = 1, .seconds = 1};
-            struct log_result result;
-            log_cell_order(&cell, &order, &result);
-        }
-        double alone = median_of_orders(&cell, 3);
-        uint64_t behind = atomic_load(&cell.page->executed[0]);
-        atomic_store(&cell.page->executed[2], 0);
-        cell.watched = 2;
-        cell.watched_at = 0;
-        cell.watched_target = behind;
-        uint64_t began = cell_now_ns();
-        cell_start_member(&cell.cell, 2, false);
-        double meanwhile = median_of_orders(&cell, 1);
-        double taken = (double)(cell.watched_at - began) / 1e9;
-        cell.watched_target = 0;
-        printf("{\"bytes\": %u, \"entries\": %llu, \"seconds\": %.2f, \"rate\": %.0f, "
-               "\"disk_rate\": %.0f, \"median_us\": %.1f, \"median_meanwhile_us\": %.1f}\n",
-               bytes, (unsigned long long)(behind - first), cell.watched_at != 0 ? taken : -1,
-               cell.watched_at != 0 ? (double)(behind - first) * bytes / taken : 0, disk, alone,
-               meanwhile);
-        fflush(stdout);
+    double disk = disk_rate(cell.cell.dir);
+    cell_kill_member(&cell.cell, 2);
+    uint64_t first = atomic_load(&cell.page->executed[0]);
+    while ((atomic_load(&cell.page->executed[0]) - first) * bytes < wanted) {
+        struct log_order order = {
+            .in_flight = 1024, .value_bytes = bytes, .groups = 1, .seconds = 1};
+        struct log_result result;
+        log_cell_order(&cell, &order, &result);
     }
+    struct log_order order = {.in_flight = 16, .value_bytes = 100, .groups = 1, .seconds = 1};
+    struct load_result alone = order_between(&cell, &order);
+    uint64_t behind = atomic_load(&cell.page->executed[0]);
+    cell.watched = 2;
+    cell.watched_target = behind;
+    uint64_t began = cell_now_ns();
+    cell_start_member(&cell.cell, 2, false);
+    order.watching = 1;
+    order.seconds = 120;
+    struct log_result meanwhile;
+    log_cell_order(&cell, &order, &meanwhile);
+    bool done = cell.watched_at != 0;
+    double taken = done ? (double)(cell.watched_at - began) / 1e9 : 0;
+    printf("{\"bytes\": %u, \"entries\": %llu, \"seconds\": %.2f, \"rate\": %.0f, "
+           "\"disk_rate\": %.0f, \"median_us\": %.1f, \"median_meanwhile_us\": %.1f, "
+           "\"p99_us\": %.1f, \"p99_meanwhile_us\": %.1f, \"commits\": %.0f, "
+           "\"commits_meanwhile\": %.0f}\n",
+           bytes, (unsigned long long)(behind - first), taken,
+           done ? (double)(behind - first) * bytes / taken : 0, disk, alone.median_us,
+           meanwhile.load.median_us, alone.p99_us, meanwhile.load.p99_us, alone.rate,
+           meanwhile.load.rate);
+    fflush(stdout);
     log_cell_end(&cell);
 }
 
@@ -232,7 +240,9 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "groups") == 0 || strcmp(argv[1], "many") == 0) {
         groups(rounds, seconds, number, argv[1][0] == 'g');
     } else if (strcmp(argv[1], "catchup") == 0) {
-        catch_up(rounds, seconds, number);
+        for (uint32_t i = 0; i < rounds; i++) {
+            catch_up(seconds, number);
+        }
     } else if (strcmp(argv[1], "idle") == 0) {
         idle(rounds, seconds, number);
     } else if (strcmp(argv[1], "slow") == 0) {

@@ -62,6 +62,7 @@ static void carry_out(struct member *member, struct log_page *page)
                           .value_bytes = page->order.value_bytes,
                           .warm_up_ns = TN_SECOND / 5,
                           .run_ns = (uint64_t)(page->order.seconds * 1e9),
+                          .enough = page->order.watching != 0 ? &page->enough : NULL,
                           .propose = propose,
                           .context = member};
     load_run(load, &page->result);
@@ -205,6 +206,7 @@ static void watch(struct log_cell *cell)
     if (cell->watched_target != 0 && cell->watched_at == 0 &&
         atomic_load(&cell->page->executed[cell->watched]) >= cell->watched_target) {
         cell->watched_at = cell_now_ns();
+        atomic_store(&cell->page->enough, 1);
     }
 }
 

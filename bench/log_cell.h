@@ -12,8 +12,8 @@
 struct log_order {
     uint32_t in_flight;
     uint32_t value_bytes;
-    uint32_t groups; /* proposals go round robin over so many */
-    uint32_t reserved;
+    uint32_t groups;   /* proposals go round robin over so many */
+    uint32_t watching; /* it ends when the watched member has executed enough, too */
     double seconds;
 };
 
@@ -21,6 +21,7 @@ struct log_page {
     struct log_order order;
     _Atomic uint32_t order_number; /* rising; the leader answers with the same */
     _Atomic uint32_t done_number;
+    _Atomic uint32_t enough;    /* 1: the watched member has executed enough */
     _Atomic uint32_t leader;    /* index + 1 of the member that leads group 0; 0: nobody */
     _Atomic uint32_t report_ms; /* how often members say how they are */
     _Atomic uint64_t slow_ns[CELL_MEMBERS];
