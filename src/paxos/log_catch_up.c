@@ -191,6 +191,10 @@ void tn__log_on_fetched(struct tn__log_turn *turn, const struct tn_log_message *
         return;
     }
     learn_run(turn, message);
+    if (awaited && known_upto(log) > before) { /* its next answer may be on its way out already */
+        uint32_t count = log->options.nodes_count;
+        log->fetch_turn = (message->from + count - 1) % count;
+    }
     if (awaited && known_upto(log) == before &&
         (message->flags & TN_LOG_FLAG_BELOW_RETAINED) == 0) {
         log->fetching = 0; /* it has nothing for us yet: not again at once */
@@ -202,11 +206,13 @@ void tn__log_on_fetched(struct tn__log_turn *turn, const struct tn_log_message *
 /* ---- What is due ----------------------------------------------------------------------------- */
 
 /* The next member, round about, that has the slot after those known here; or, to be polled, one of
- * which nothing is known: it may be further, too. */
+ * which nothing is known: it may be further, too. The leader only if nobody else has it: it has the
+ * most to do. */
 static uint32_t choose(const struct tn_log *log, bool poll, bool *below)
 {
     uint32_t count = log->options.nodes_count;
     uint64_t have = known_upto(log);
+    uint32_t leader = TN__LOG_NOBODY;
     *below = false;
     tn_assert(log->fetch_turn < count);
     for (uint32_t i = 1; i <= count; i++) {
@@ -215,12 +221,15 @@ static uint32_t choose(const struct tn_log *log, bool poll, bool *below)
         if (member == tn__log_self(log) || (peer->committed <= have) != poll) {
             continue;
         }
-        if (peer->retained <= have + 1) {
+        if (peer->retained > have + 1) {
+            *below = true;
+        } else if (member != log->leader) {
             return member;
+        } else {
+            leader = member;
         }
-        *below = true;
     }
-    return TN__LOG_NOBODY;
+    return leader;
 }
 
 static uint64_t committed_by_others(const struct tn_log *log)

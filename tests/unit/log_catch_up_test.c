@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -82,6 +83,55 @@ static void ceph_flaw_11_a_catch_up_run_is_bounded_in_bytes(void **state)
     }
     assert_int_equal(cell->nodes[2].committed, 100);
     assert_int_equal(runs, 10); /* each answer brings the next question, one at a time */
+    cell_free(cell);
+}
+
+static uint32_t asked[CELL_NODES_MAX];
+
+static bool count_fetches(struct log_cell *cell, uint32_t from, uint32_t to,
+                          const struct tn_log_message *message)
+{
+    (void)cell;
+    asked[to] += from == 2 && message->kind == TN_LOG_FETCH;
+    return true;
+}
+
+static void C2_one_member_serves_the_stream_and_not_the_leader_if_another_has_it(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {.window_slots = 8, .retain_slots = 16};
+    struct log_cell *cell = led(&base);
+    cell->cut = 4;
+    propose_many(cell, 20);
+    cell_run(cell, cell->now + TN_SECOND); /* node 1 knows what is committed */
+    cell->cut = 0;
+    memset(asked, 0, sizeof(asked));
+    cell->filter = count_fetches;
+    log_cell_connect(cell, 0, 2);
+    log_cell_connect(cell, 1, 2);
+    cell_run(cell, cell->now + TN_SECOND);
+    assert_int_equal(cell->nodes[2].committed, 200);
+    assert_true(asked[0] <= 2); /* it was asked when the connection was made */
+    assert_true(asked[1] >= 10);
+    cell_free(cell);
+}
+
+static void C2_the_leader_serves_the_stream_if_nobody_else_has_it(void **state)
+{
+    (void)state;
+    struct tn_log_options base = {.window_slots = 8, .retain_slots = 16};
+    struct log_cell *cell = led(&base);
+    cell->cut = 4;
+    propose_many(cell, 20);
+    cell_run(cell, cell->now + TN_SECOND);
+    cell->cut = 0;
+    cell_crash(cell, 1);
+    memset(asked, 0, sizeof(asked));
+    cell->filter = count_fetches;
+    log_cell_connect(cell, 0, 2);
+    cell_run(cell, cell->now + TN_SECOND);
+    assert_int_equal(cell->nodes[2].committed, 200);
+    assert_true(asked[0] >= 10);
     cell_free(cell);
 }
 
@@ -324,6 +374,8 @@ int main(void)
         cmocka_unit_test(C2_asks_at_once_when_a_connection_is_made),
         cmocka_unit_test(C2_what_memory_lacks_comes_from_the_store),
         cmocka_unit_test(ceph_flaw_11_a_catch_up_run_is_bounded_in_bytes),
+        cmocka_unit_test(C2_one_member_serves_the_stream_and_not_the_leader_if_another_has_it),
+        cmocka_unit_test(C2_the_leader_serves_the_stream_if_nobody_else_has_it),
         cmocka_unit_test(C2_what_the_peers_have_deleted_needs_a_checkpoint),
         cmocka_unit_test(C2_an_answer_that_does_not_come_is_asked_for_elsewhere),
         cmocka_unit_test(C2_a_stream_does_not_outrun_the_disk_it_is_written_to),
