@@ -16,6 +16,9 @@
 #define APPLIERS_MAX 64U
 #define LOG_SEGMENT_BYTES_MIN (1ULL << 20)
 #define LOG_SEGMENT_BYTES_MAX (4ULL << 30)
+#define CATCH_UP_BYTES_MIN (1ULL << 20) /* a second */
+#define CATCH_UP_BYTES_MAX (64ULL << 30)
+#define CATCH_UP_BYTES_DEFAULT (120ULL << 20)
 #define LOG_SEGMENT_BYTES_DEFAULT (64ULL << 20)
 #define DRIFT_PPM_DEFAULT 500U
 
@@ -350,6 +353,14 @@ static int take_log(const struct context *context)
                                             options->log_segment_bytes > LOG_SEGMENT_BYTES_MAX)) {
         return refuse(context, "log_segment_bytes: 1 MiB to 4 GiB");
     }
+    if (options->catch_up_bytes_per_second != 0 &&
+        (options->catch_up_bytes_per_second < CATCH_UP_BYTES_MIN ||
+         options->catch_up_bytes_per_second > CATCH_UP_BYTES_MAX)) {
+        return refuse(context, "catch_up_bytes_per_second: 1 MiB to 64 GiB");
+    }
+    config->catch_up_bytes_per_second = options->catch_up_bytes_per_second != 0
+                                            ? options->catch_up_bytes_per_second
+                                            : CATCH_UP_BYTES_DEFAULT;
     config->appliers_count = options->appliers_count != 0 ? options->appliers_count : 1;
     config->log_segment_bytes = options->log_segment_bytes != 0
                                     ? options->log_segment_bytes / 4096 * 4096

@@ -141,6 +141,7 @@ static int make_log(struct tn_group *group, const struct tn_group_options *optio
         .group = group->id,
         .mode = group->mode,
         .window_slots = options->window_slots,
+        .fetch_bytes = TN_LOAD_BYTES_MAX,
         .waiting_max = options->waiting_max,
         .restart_word = config->lease.restart_word,
     };

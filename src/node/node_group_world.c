@@ -255,26 +255,21 @@ static void world_send(void *context, tn_member_set to, const struct tn_log_mess
     } while (first < message->entries_count);
 }
 
+/* Behind what is being built for the member: messages keep their order. */
 void tn__groups_loaded(struct tn__groups *groups, struct tn__loaded *loaded)
 {
-    struct tn_group *group = tn__groups_find(groups, loaded->load.group);
-    if (group != NULL && group->here && loaded->entries_count > 0) {
-        struct tn_log_status status;
-        tn_log_status(group->log, tn__clock_now(), &status);
-        struct tn_log_message message = {
-            .group = group->id,
-            .kind = TN_LOG_FETCHED,
-            .entries_count = loaded->entries_count,
-            .slot = loaded->entries[0].slot,
-            .slot_end = loaded->entries[0].slot + loaded->entries_count,
-            .committed = status.committed,
-            .retained = status.retained,
-            .accepted = status.proposed,
-        };
-        world_send(groups, (tn_member_set)1 << loaded->load.to, &message, loaded->entries);
+    const struct tn_group *group = tn__groups_find(groups, loaded->group);
+    struct tn_node_counters *counters = &groups->node->counters;
+    if (group != NULL && group->here && !groups->stopped) {
+        if (groups->builders[loaded->to][TN_CHANNEL_BULK].count > 0) {
+            frame_finish(groups, loaded->to, TN_CHANNEL_BULK);
+        }
+        bool given =
+            tn__peers_give(groups->node->peers, loaded->to, TN_CHANNEL_BULK, &loaded->frame);
+        counters->log_messages_out += given ? 1 : 0;
+        counters->log_messages_unsent += given ? 0 : 1;
     }
-    tn__block_release(loaded->block);
-    free(loaded);
+    tn__loaded_free(loaded);
 }
 
 const struct tn__log_driver_world tn__groups_world = {

@@ -329,16 +329,19 @@ int tn__store_entry(struct tn__store *store, struct tn__store_cursor *cursor, ui
                     uint64_t slot, const struct tn_log_entry **entry, const void **bytes);
 void tn__store_cursor_free(struct tn__store_cursor *cursor);
 
-/* C2: at most so much is read for peers that lag in a second. */
-#define TN_LOADS_BYTES_PER_SECOND (256ULL << 20)
+/* C2: entries for peers that lag. */
 #define TN_LOADS_MAX 1024U
-#define TN_LOAD_BYTES_MAX (1U << 20)
+#define TN_LOAD_BYTES_MAX (128U << 10) /* of values in one frame, unless one is longer */
 
 struct tn__load {
     uint32_t group;
     uint32_t to; /* a member's index */
     uint64_t slot;
     uint64_t slot_end;
+    uint64_t committed; /* here, when it was asked for; and what else an answer says */
+    uint64_t retained;
+    uint64_t accepted;
+    struct tn__frame_header header; /* of a frame to that member */
 };
 
 struct tn__loads {
@@ -352,21 +355,25 @@ struct tn__loads {
     uint32_t first;
     uint32_t count;
     uint64_t dropped;
-    struct tn__store_cursor *cursor;
+    struct tn__store_cursor *cursor; /* the thread's, from here on */
+    struct tn_log_entry *entries;    /* TN_LOG_RUN_MAX: the run that is being read */
+    uint8_t *values;                 /* and its values */
+    size_t values_capacity;
+    tn_time due; /* the next run may be read then (tn__clock_awake()) */
 };
 
-/* Entries for a peer, on their way to the loop: one block. */
+/* A frame of entries for a peer, on its way to the loop. */
 struct tn__loaded {
     struct tn__op op;
-    struct tn__load load;
-    struct tn__block *block;
-    uint32_t entries_count;
-    struct tn_log_entry entries[TN_LOG_RUN_MAX];
+    uint32_t group;
+    uint32_t to; /* a member's index */
+    struct tn__buffer frame;
 };
 
 int tn__loads_start(struct tn__groups *groups);
 void tn__loads_stop(struct tn__groups *groups);
 void tn__loads_ask(struct tn__groups *groups, uint32_t group, const struct tn_log_load *load);
+void tn__loaded_free(struct tn__loaded *loaded);
 
 /* ---- Groups ---------------------------------------------------------------------------------- */
 

@@ -54,6 +54,7 @@ struct tn__node_config {
     struct tn_lease_options lease; /* tables completed; words filled in at open */
     uint32_t appliers_count;
     uint64_t log_segment_bytes;
+    uint64_t catch_up_bytes_per_second;
     bool log_by_thread;
     bool bootstrap;
     bool diskless;

@@ -1,6 +1,11 @@
 /* Reading the log back: single entries for whoever needs one, on any thread, and the thread that
- * reads runs for peers that lag (C2). That thread reads at a bounded rate and at most a frame's
- * worth at a time, so that catching up never delays new commits for long. */
+ * reads runs for peers that lag (C2).
+ *
+ *   loop: a peer asks --> queue --> thread: read, check, encode, sum --> loop: a whole frame, to be
+ *   handed to the peer's bulk connection, no byte of it looked at
+ *
+ * That thread reads at a bounded rate and a short frame's worth at a time: new commits share the
+ * loop, the processors and the disk with what it does, and never wait for much of it. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +90,12 @@ void tn__loads_ask(struct tn__groups *groups, uint32_t id, const struct tn_log_l
     if (group == NULL) {
         return;
     }
+    struct tn__load asked = {.group = id, .slot = load->slot, .slot_end = load->slot_end};
+    struct tn_log_status status;
+    tn_log_status(group->log, tn__clock_now(), &status);
+    asked.committed = status.committed;
+    asked.retained = status.retained;
+    asked.accepted = status.proposed;
     pthread_mutex_lock(&loads->mutex);
     tn_member_set to = load->to;
     while (to != 0) {
@@ -95,59 +106,127 @@ void tn__loads_ask(struct tn__groups *groups, uint32_t id, const struct tn_log_l
             continue;
         }
         uint32_t last = (loads->first + loads->count) % TN_LOADS_MAX;
-        loads->queue[last] = (struct tn__load){
-            .group = id, .to = member, .slot = load->slot, .slot_end = load->slot_end};
+        asked.to = member;
+        tn__peers_header(groups->node->peers, member, &asked.header);
+        loads->queue[last] = asked;
         loads->count += 1;
     }
     pthread_cond_signal(&loads->wanted);
     pthread_mutex_unlock(&loads->mutex);
 }
 
-/* As many entries as fit in a frame, copied into one block. */
-static struct tn__loaded *read_run(struct tn__loads *loads, const struct tn__load *load)
+/* Room for the values of one frame. */
+static bool make_room(struct tn__loads *loads, size_t bytes)
 {
-    struct tn__loaded *loaded = calloc(1, sizeof(*loaded));
-    struct tn__block *block = NULL;
-    size_t capacity = TN_LOAD_BYTES_MAX;
+    if (bytes <= loads->values_capacity) {
+        return true;
+    }
+    uint8_t *grown = realloc(loads->values, bytes);
+    if (grown == NULL) {
+        return false;
+    }
+    loads->values = grown;
+    loads->values_capacity = bytes;
+    return true;
+}
+
+/* As many entries as make a short frame, or one that is longer. Their values are put together in
+ * the thread's own memory: those of one record are gone when the next one is read. */
+static uint32_t read_run(struct tn__loads *loads, const struct tn__load *load)
+{
     size_t used = 0;
+    uint32_t count = 0;
     uint64_t slot = load->slot;
-    while (loaded != NULL && slot < load->slot_end && loaded->entries_count < TN_LOG_RUN_MAX) {
+    while (slot < load->slot_end && count < TN_LOG_RUN_MAX) {
         const struct tn_log_entry *entry = NULL;
         const void *bytes = NULL;
         if (tn__store_entry(&loads->groups->store, loads->cursor, load->group, slot, &entry,
                             &bytes) != 0) {
             break; /* gone, or not there yet: the peer asks again */
         }
-        size_t wanted = TN_PAYLOAD_LEAD_BYTES + entry->value.bytes;
-        if (block != NULL && used + wanted > capacity) {
+        size_t wanted = used + entry->value.bytes;
+        if ((count > 0 && wanted > TN_LOAD_BYTES_MAX) ||
+            !make_room(loads, wanted > TN_LOAD_BYTES_MAX ? wanted : TN_LOAD_BYTES_MAX)) {
             break;
         }
-        if (block == NULL) {
-            capacity = wanted > capacity ? wanted : capacity;
-            block = tn__block_make(capacity);
-        }
-        if (block == NULL) {
-            break;
-        }
-        struct tn_log_entry *copy = &loaded->entries[loaded->entries_count++];
-        *copy = *entry;
-        copy->value.handle = 0;
+        loads->entries[count] = *entry;
+        loads->entries[count].value.handle = used; /* where it begins */
         if (entry->value.bytes > 0) {
-            uint8_t *at = tn__block_bytes(block) + used;
-            copy->value.handle = tn__block_place(block, at);
-            memcpy(at + TN_PAYLOAD_LEAD_BYTES, bytes, entry->value.bytes);
-            used += wanted;
+            memcpy(loads->values + used, bytes, entry->value.bytes);
+            used = wanted;
         }
+        count += 1;
         slot += 1;
     }
-    if (block == NULL) {
+    return count;
+}
+
+static const void *value_at(void *context, uint64_t handle)
+{
+    return (const uint8_t *)context + handle;
+}
+
+/* The frame of a run, as the loop would have made it. NULL: no memory. */
+static struct tn__loaded *make_frame(struct tn__loads *loads, const struct tn__load *load,
+                                     uint32_t count)
+{
+    struct tn_log_message message = {
+        .group = load->group,
+        .kind = TN_LOG_FETCHED,
+        .entries_count = count,
+        .slot = load->slot,
+        .slot_end = load->slot + count,
+        .committed = load->committed,
+        .retained = load->retained,
+        .accepted = load->accepted,
+    };
+    size_t length = TN_FRAME_HEADER_BYTES + tn__log_message_bytes(&message, loads->entries);
+    struct tn__loaded *loaded = calloc(1, sizeof(*loaded));
+    if (loaded == NULL || !tn__buffer_reserve(&loaded->frame, length)) {
         free(loaded);
         return NULL;
     }
-    loaded->block = block;
-    loaded->load = *load;
+    uint8_t *bytes = loaded->frame.bytes;
+    (void)tn__log_message_write(bytes + TN_FRAME_HEADER_BYTES, &message, loads->entries, value_at,
+                                loads->values);
+    struct tn__frame_header header = load->header;
+    header.kind = TN_FRAME_LOG;
+    header.items_count = 1;
+    header.length = (uint32_t)length;
+    tn__frame_seal(bytes, &header);
+    loaded->frame.length = length;
+    loaded->group = load->group;
+    loaded->to = load->to;
     loaded->op.kind = TN_OP_LOADED;
     return loaded;
+}
+
+void tn__loaded_free(struct tn__loaded *loaded)
+{
+    if (loaded != NULL) {
+        free(loaded->frame.bytes);
+        free(loaded);
+    }
+}
+
+/* Read what was asked for and leave it for the loop; how many bytes that were. */
+static uint64_t serve(struct tn__loads *loads, const struct tn__load *load)
+{
+    uint32_t count = read_run(loads, load);
+    struct tn__loaded *loaded = count > 0 ? make_frame(loads, load, count) : NULL;
+    if (loads->values_capacity > TN_LOAD_BYTES_MAX) { /* one long value is no reason to keep it */
+        free(loads->values);
+        loads->values = NULL;
+        loads->values_capacity = 0;
+    }
+    if (loaded == NULL) {
+        return 0;
+    }
+    uint64_t bytes = loaded->frame.length;
+    if (!tn__groups_leave(loads->groups, &loaded->op, &loaded->op, NULL)) {
+        tn__loaded_free(loaded);
+    }
+    return bytes;
 }
 
 static void sleep_for(struct tn__loads *loads, tn_time wait)
@@ -159,6 +238,23 @@ static void sleep_for(struct tn__loads *loads, tn_time wait)
     };
     while (!loads->stop && tn__clock_awake() < end) {
         (void)pthread_cond_timedwait(&loads->wanted, &loads->mutex, &when);
+    }
+}
+
+/* C2: what is served leaves evenly, a short run at a time, and no faster than the option says: a
+ * burst would keep the processors from those who wait for a commit. Who was late, for his sleep or
+ * for the disk, may make up for so much. */
+#define LATENESS_NS (5 * TN_MILLISECOND)
+
+static void pace(struct tn__loads *loads, uint64_t bytes)
+{
+    tn_time now = tn__clock_awake();
+    tn_time earliest = now > LATENESS_NS ? now - LATENESS_NS : 0;
+    uint64_t rate = loads->groups->node->config.catch_up_bytes_per_second;
+    loads->due = loads->due > earliest ? loads->due : earliest;
+    loads->due += bytes * TN_SECOND / rate; /* below 2^64: a run is at most some 2^28 bytes */
+    if (loads->due > now) {
+        sleep_for(loads, loads->due - now);
     }
 }
 
@@ -175,22 +271,9 @@ static void *run_loads(void *argument)
         loads->first = (loads->first + 1) % TN_LOADS_MAX;
         loads->count -= 1;
         pthread_mutex_unlock(&loads->mutex);
-        tn_time began = tn__clock_awake();
-        struct tn__loaded *loaded = read_run(loads, &load);
-        uint64_t bytes = 0;
-        for (uint32_t i = 0; loaded != NULL && i < loaded->entries_count; i++) {
-            bytes += loaded->entries[i].value.bytes;
-        }
-        if (loaded != NULL && !tn__groups_leave(loads->groups, &loaded->op, &loaded->op, NULL)) {
-            tn__block_release(loaded->block);
-            free(loaded);
-        }
+        uint64_t bytes = serve(loads, &load);
         pthread_mutex_lock(&loads->mutex);
-        tn_time took = tn__clock_awake() - began;
-        tn_time due = bytes * TN_SECOND / TN_LOADS_BYTES_PER_SECOND;
-        if (due > took) {
-            sleep_for(loads, due - took);
-        }
+        pace(loads, bytes);
     }
     pthread_mutex_unlock(&loads->mutex);
     return NULL;
@@ -201,10 +284,14 @@ int tn__loads_start(struct tn__groups *groups)
     struct tn__loads *loads = &groups->loads;
     loads->groups = groups;
     loads->cursor = calloc(1, sizeof(*loads->cursor));
+    loads->entries = calloc(TN_LOG_RUN_MAX, sizeof(*loads->entries));
     pthread_condattr_t attributes;
-    if (loads->cursor == NULL || pthread_condattr_init(&attributes) != 0) {
+    if (loads->cursor == NULL || loads->entries == NULL ||
+        pthread_condattr_init(&attributes) != 0) {
         free(loads->cursor);
+        free(loads->entries);
         loads->cursor = NULL;
+        loads->entries = NULL;
         return TN_ERROR_NO_MEMORY;
     }
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -227,5 +314,9 @@ void tn__loads_stop(struct tn__groups *groups)
         loads->running = false;
     }
     tn__store_cursor_free(loads->cursor);
+    free(loads->entries);
+    free(loads->values);
     loads->cursor = NULL;
+    loads->entries = NULL;
+    loads->values = NULL;
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "os/clock.h"
+#include "os/clock.h"
 #include "support/group_cell.h"
 #include "support/slow_build.h"
 
@@ -273,6 +274,42 @@ static void C2_a_member_that_was_away_catches_up(void **state)
     group_cell_end(&cell);
 }
 
+/* Long values, and one that is longer than what a frame of the stream holds else. */
+static void propose_long(uint32_t count, uint32_t bytes)
+{
+    uint8_t *value = calloc(1, bytes);
+    assert_non_null(value);
+    struct tn_propose_options options = {.machine = GROUP_MACHINE, .timeout_ns = CELL_PATIENCE_NS};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t length = i == 1 ? bytes : bytes / 16;
+        snprintf((char *)value, bytes, "add v %u and more", i);
+        assert_int_equal(
+            tn_group_propose_wait(cell.groups[0], value, length, &options, NULL, 0, NULL), 0);
+    }
+    free(value);
+}
+
+static void C2_a_member_that_was_away_is_served_no_faster_than_allowed(void **state)
+{
+    (void)state;
+    group_cell_make(&cell, 3, TN_LOG_MODE_LEASED);
+    cell.options.window_slots = 8; /* little is served from memory */
+    for (uint32_t i = 0; i < 3; i++) {
+        cell.cell.nodes[i].options.catch_up_bytes_per_second = 1 << 20;
+    }
+    group_cell_start_all(&cell);
+    (void)group_cell_add(&cell, 0, 'c', 1);
+    group_cell_stop(&cell, 2);
+    propose_long(80, 1 << 19); /* 3 MiB, the last one in memory: 32 slots */
+    tn_time began = tn__clock_awake();
+    group_cell_start(&cell, 2);
+    group_cell_await_equal(&cell, 81);
+    /* Two members may serve it, and who serves does not wait for what it sends first. */
+    assert_true(tn__clock_awake() - began >= TN_SECOND / 2);
+    assert_int_equal(cell.counters[2].sums['v' - 'a'], 79 * 80 / 2);
+    group_cell_end(&cell);
+}
+
 static void a_group_is_closed_and_opened_again_beside_others(void **state)
 {
     (void)state;
@@ -440,6 +477,7 @@ int main(void)
         cmocka_unit_test(a_large_value_crosses_whole),
         cmocka_unit_test(what_was_committed_survives_a_restart_of_all),
         cmocka_unit_test(C2_a_member_that_was_away_catches_up),
+        cmocka_unit_test(C2_a_member_that_was_away_is_served_no_faster_than_allowed),
         cmocka_unit_test(a_group_is_closed_and_opened_again_beside_others),
         cmocka_unit_test(a_quorum_read_sees_all_that_was_committed_before_it),
         cmocka_unit_test(a_stale_read_tells_slot_and_age),

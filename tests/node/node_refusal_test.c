@@ -113,6 +113,14 @@ static void half_tls(struct tn_node_options *o)
 {
     o->peer_tls.ca_file = "ca.pem";
 }
+static void slow_catch_up(struct tn_node_options *o)
+{
+    o->catch_up_bytes_per_second = (1U << 20) - 1;
+}
+static void fast_catch_up(struct tn_node_options *o)
+{
+    o->catch_up_bytes_per_second = (64ULL << 30) + 1;
+}
 static void much_drift(struct tn_node_options *o)
 {
     o->drift_ppm = TN_DRIFT_PPM_MAX + 1;
@@ -122,6 +130,8 @@ static const struct {
     void (*spoil)(struct tn_node_options *options);
     const char *why; /* what the sentence must name */
 } bad_options[] = {
+    {slow_catch_up, "catch_up_bytes_per_second"},
+    {fast_catch_up, "catch_up_bytes_per_second"},
     {bad_name, "name \"a b\""},
     {empty_name, "name \"\""},
     {bad_cluster, "cluster"},
