@@ -65,13 +65,13 @@ bool tn__buffer_add(struct tn__buffer *buffer, const void *bytes, size_t length)
 }
 
 /* Take bytes off the front; an emptied large buffer gives its memory back. */
-static void buffer_take(struct tn__buffer *buffer, size_t length)
+static void buffer_take(const struct tn__stream *stream, struct tn__buffer *buffer, size_t length)
 {
     tn_assert(length <= buffer->length);
     buffer->length -= length;
     if (buffer->length > 0) {
         memmove(buffer->bytes, buffer->bytes + length, buffer->length);
-    } else if (buffer->capacity > TN_NET_INPUT_BYTES) {
+    } else if (buffer->capacity > stream->kept_bytes_max) {
         free(buffer->bytes);
         memset(buffer, 0, sizeof(*buffer));
     }
@@ -188,7 +188,7 @@ static void on_written(uv_write_t *request, int status)
         return;
     }
     stream->net->bytes_out += stream->sending.length;
-    buffer_take(&stream->sending, stream->sending.length);
+    buffer_take(stream, &stream->sending, stream->sending.length);
     if (status != 0) {
         tn__stream_cut(stream, tn__net_error(status), uv_strerror(status));
     } else {
@@ -213,7 +213,7 @@ static void send_pending(struct tn__stream *stream)
     }
     if (taken > 0) {
         stream->net->bytes_out += (uint64_t)taken;
-        buffer_take(&stream->pending, (size_t)taken);
+        buffer_take(stream, &stream->pending, (size_t)taken);
     }
     if (stream->pending.length == 0) {
         return;
@@ -264,7 +264,7 @@ void tn__stream_flush(struct tn__stream *stream)
                 tn__stream_cut(stream, TN_ERROR_TLS, "TLS refuses to seal what is to be sent");
                 return;
             }
-            buffer_take(&stream->kept_plain, stream->kept_plain.length);
+            buffer_take(stream, &stream->kept_plain, stream->kept_plain.length);
         }
         if (!collect_sealed(stream)) {
             return;
@@ -316,6 +316,7 @@ void tn__stream_bound(struct tn__stream *stream, size_t input_bytes_max, size_t 
 {
     stream->input_bytes_max = input_bytes_max;
     stream->output_bytes_max = output_bytes_max;
+    stream->kept_bytes_max = TN_NET_INPUT_BYTES;
 }
 
 /* ---- Input ----------------------------------------------------------------------------------- */
@@ -343,7 +344,7 @@ static void deliver(struct tn__stream *stream, const uint8_t *bytes, size_t leng
     if (length - taken > stream->input_bytes_max) {
         tn__stream_cut(stream, TN_ERROR_TOO_LARGE, "more bytes in one piece than are allowed");
     } else if (kept) {
-        buffer_take(&stream->kept, taken);
+        buffer_take(stream, &stream->kept, taken);
     } else if (taken < length && !tn__buffer_add(&stream->kept, bytes + taken, length - taken)) {
         tn__stream_cut(stream, TN_ERROR_NO_MEMORY, "no memory for what was received");
     }
@@ -452,6 +453,7 @@ struct tn__stream *tn__stream_make(struct tn__net *net, const struct tn__stream_
     stream->owner = options->owner;
     stream->input_bytes_max = options->input_bytes_max;
     stream->output_bytes_max = options->output_bytes_max;
+    stream->kept_bytes_max = TN_NET_KEPT_BYTES;
     if (options->tls != NULL) {
         stream->tls = tn__tls_open(options->tls, host);
         if (stream->tls == NULL) {

@@ -33,8 +33,14 @@
 #include "net/address.h"
 #include "net/tls.h"
 
-/* What all streams of a loop share. Larger than a frame, so that a whole one comes in one read. */
-#define TN_NET_INPUT_BYTES 65536
+/* What all streams of a loop share: larger than a frame, also than one of some hundred proposals,
+ * so that a whole one comes in one read and is looked at where it lies. */
+#define TN_NET_INPUT_BYTES 262144
+#define TN_NET_PLAIN_BYTES 65536
+
+/* An emptied buffer with more than this gives its memory back; where long frames follow each other
+ * (tn__stream_bound()) it keeps as much as one read takes. */
+#define TN_NET_KEPT_BYTES 65536
 
 /* A connection on which nothing was heard for PROBE_S is probed; one on which nothing is
  * acknowledged for SILENT_MS_MAX has failed. */
@@ -49,7 +55,7 @@ struct tn__net {
     uint64_t writes_count;
     uint32_t streams_count; /* not yet gone, the closing ones included */
     uint8_t input[TN_NET_INPUT_BYTES];
-    uint8_t plain[TN_NET_INPUT_BYTES];
+    uint8_t plain[TN_NET_PLAIN_BYTES];
 };
 
 struct tn__stream;
@@ -103,7 +109,7 @@ void tn__stream_write(struct tn__stream *stream, const void *bytes, size_t lengt
  * when nothing else waits; else it is copied. Either way `buffer` is empty after it. */
 void tn__stream_give(struct tn__stream *stream, struct tn__buffer *buffer);
 
-/* From now on so much may wait (struct tn__stream_options). */
+/* From now on so much may wait (struct tn__stream_options): what comes and goes is long. */
 void tn__stream_bound(struct tn__stream *stream, size_t input_bytes_max, size_t output_bytes_max);
 
 /* Send what was appended, as far as the kernel takes it; the rest follows by itself. */

@@ -29,6 +29,7 @@ struct tn__stream {
     bool redialling; /* the handle closes so that the next address can be tried */
     size_t input_bytes_max;
     size_t output_bytes_max;
+    size_t kept_bytes_max;        /* of an emptied buffer's memory */
     struct tn__buffer kept;       /* received, not taken by the owner yet */
     struct tn__buffer kept_plain; /* TLS: to be sealed at the next flush */
     struct tn__buffer pending;    /* for the wire, not given to the kernel yet */
