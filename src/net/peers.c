@@ -488,21 +488,23 @@ bool tn__peers_ping(struct tn__peers *peers, uint32_t member, uint64_t word)
     return tn__peers_send(peers, member, bytes, sizeof(bytes));
 }
 
-static void link_flush(struct link *link)
+static bool link_flush(struct link *link)
 {
-    if (link != NULL && link->dirty) {
-        link->dirty = false;
-        tn__stream_flush(link->stream);
+    if (link == NULL || !link->dirty) {
+        return false;
     }
+    link->dirty = false;
+    tn__stream_flush(link->stream);
+    return true;
 }
 
-void tn__peers_flush(struct tn__peers *peers)
+void tn__peers_flush(struct tn__peers *peers, uint32_t bulk_most)
 {
     for (uint32_t i = 0; i < peers->members_count; i++) {
-        link_flush(peers->peers[i].link); /* what must not wait goes first */
+        (void)link_flush(peers->peers[i].link); /* what must not wait goes first */
     }
-    for (uint32_t i = 0; i < peers->members_count; i++) {
-        link_flush(peers->peers[i].bulk);
+    for (uint32_t i = 0; i < peers->members_count && bulk_most > 0; i++) {
+        bulk_most -= link_flush(peers->peers[i].bulk) ? 1 : 0;
     }
 }
 

@@ -125,8 +125,9 @@ const uint8_t *tn__peers_disk_id(const struct tn__peers *peers, uint32_t member)
 /* Ask a member to repeat a word, on its own connection. False: it is not connected. */
 bool tn__peers_ping(struct tn__peers *peers, uint32_t member, uint64_t word);
 
-/* Hand everything appended to the kernel: once a turn. */
-void tn__peers_flush(struct tn__peers *peers);
+/* Hand what was appended to the kernel, the control connections' first; of the bulk connections
+ * that have something at most so many. */
+void tn__peers_flush(struct tn__peers *peers, uint32_t bulk_most);
 
 /* Fill in what the connection knows of a member: all fields. */
 void tn__peers_status(const struct tn__peers *peers, uint32_t member,

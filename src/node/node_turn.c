@@ -303,9 +303,11 @@ void tn__node_turn_end(struct tn_node *node)
             builder_send(node, member);
         }
     }
-    tn__peers_flush(node->peers);
-    /* The disk works while the frames travel (N3), and they have the longer way. */
+    /* The disk works while the frames travel (N3). They have the longer way, but only those that
+     * make a majority with our disk are waited for: the others leave while it works. */
+    tn__peers_flush(node->peers, node->config.members_count / 2);
     tn__node_groups_turn_write(node);
+    tn__peers_flush(node->peers, TN_MEMBERS_MAX);
     if (node->front.context != NULL) {
         node->front.on_turn_end(node->front.context);
     }

@@ -171,8 +171,8 @@ static void run_until(const uint32_t *counter, uint32_t least)
 {
     for (uint32_t i = 0; i < ROUNDS_MAX && *counter < least; i++) {
         uv_run(&loop, UV_RUN_ONCE);
-        tn__peers_flush(sides[0].peers);
-        tn__peers_flush(sides[1].peers);
+        tn__peers_flush(sides[0].peers, TN_MEMBERS_MAX);
+        tn__peers_flush(sides[1].peers, TN_MEMBERS_MAX);
     }
     assert_true(*counter >= least);
 }
@@ -264,6 +264,21 @@ static void a_member_that_does_not_read_loses_bulk_frames_and_nothing_else(void 
     assert_int_equal(sides[0].disconnected, 0);
 }
 
+static void bulk_frames_beyond_so_many_connections_wait_for_the_next_flush(void **state)
+{
+    (void)state;
+    connect_both(true);
+    assert_true(give(0, TN_CHANNEL_BULK, 100));
+    assert_true(give(0, TN_CHANNEL_CONTROL, 100));
+    size_t waits = tn__peers_bulk_unsent(sides[0].peers, 1);
+    assert_true(waits > 0);
+    tn__peers_flush(sides[0].peers, 0);
+    assert_int_equal(tn__peers_bulk_unsent(sides[0].peers, 1), waits);
+    tn__peers_flush(sides[0].peers, 1);
+    assert_int_equal(tn__peers_bulk_unsent(sides[0].peers, 1), 0);
+    run_until(&sides[1].frames, 2);
+}
+
 static void garbage_on_the_bulk_connection_ends_that_alone(void **state)
 {
     (void)state;
@@ -297,6 +312,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             a_member_that_does_not_read_loses_bulk_frames_and_nothing_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            bulk_frames_beyond_so_many_connections_wait_for_the_next_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_on_the_bulk_connection_ends_that_alone, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_bulk_connection_ends_with_the_control_connection, setup,
