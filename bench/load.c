@@ -59,6 +59,7 @@ static void summarize(struct load *load, struct load_result *result)
     qsort(load->samples, count, sizeof(load->samples[0]), compare_samples);
     *result = (struct load_result){
         .rate = (double)load->answered * 1e9 / (double)(load->measure_to - load->measure_from),
+        .p10_us = count == 0 ? 0 : load->samples[count / 10] / 1e3,
         .median_us = count == 0 ? 0 : load->samples[count / 2] / 1e3,
         .p99_us = count == 0 ? 0 : load->samples[(uint64_t)count * 99 / 100] / 1e3,
         .answered = load->answered,

@@ -44,7 +44,8 @@ struct load {
 };
 
 struct load_result {
-    double rate; /* answered proposals a second */
+    double rate;   /* answered proposals a second */
+    double p10_us; /* of those that nothing else got in the way of, on a busy machine */
     double median_us;
     double p99_us;
     uint64_t answered;

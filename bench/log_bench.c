@@ -1,6 +1,7 @@
 /* The log against the floor, in interleaved rounds: log_bench WHAT ROUNDS SECONDS.
  *
- *   flight N BYTES   N proposals in flight, one group: floor and tenure
+ *   flight N BYTES   N proposals in flight, one group: the floor; a machine that executes on an
+ *                    applier, and (`quick_`) one that does on the loop
  *   alone N BYTES    the same without the floor, to look at with a profiler
  *   groups N         256 in flight over N groups, and over one
  *   many N           over N groups only, to look at with a profiler
@@ -21,10 +22,18 @@
 #include "floor.h"
 #include "log_cell.h"
 
+static void print_load(const char *name, const struct load_result *load, double cpu_us)
+{
+    printf(", \"%srate\": %.0f, \"%sp10_us\": %.1f, \"%smedian_us\": %.1f, \"%sp99_us\": %.1f, "
+           "\"%scpu_us\": %.3f",
+           name, load->rate, name, load->p10_us, name, load->median_us, name, load->p99_us, name,
+           cpu_us);
+}
+
 static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t bytes, bool floor)
 {
     struct log_cell cell;
-    log_cell_start(&cell, 1, 0);
+    log_cell_start(&cell, 2, true, 0);
     uint32_t direct = log_cell_direct(&cell);
     for (uint32_t i = 0; i < rounds; i++) {
         struct floor_setting setting = {.dir = cell.cell.dir,
@@ -35,19 +44,20 @@ static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t
         struct log_order order = {
             .in_flight = in_flight, .value_bytes = bytes, .groups = 1, .seconds = seconds};
         struct floor_result least = {0};
-        struct log_result log;
+        struct log_result log, quick;
         if (floor) {
             floor_run(&setting, &least);
         }
         log_cell_order(&cell, &order, &log);
-        printf("{\"in_flight\": %u, \"bytes\": %u, \"direct\": %u, \"floor_rate\": %.0f, "
-               "\"rate\": %.0f, \"floor_median_us\": %.1f, \"median_us\": %.1f, "
-               "\"floor_p99_us\": %.1f, \"p99_us\": %.1f, \"floor_cpu_us\": %.3f, "
-               "\"cpu_us\": %.3f, \"a_turn\": %.1f, \"a_batch\": %.1f, "
-               "\"a_batch_of_follower\": %.1f}\n",
-               in_flight, bytes, direct, least.load.rate, log.load.rate, least.load.median_us,
-               log.load.median_us, least.load.p99_us, log.load.p99_us, least.cpu_us, log.cpu_us,
-               log.a_turn, log.a_batch[0], log.a_batch[1]);
+        order.quick = 1;
+        log_cell_order(&cell, &order, &quick);
+        printf("{\"in_flight\": %u, \"bytes\": %u, \"direct\": %u, \"a_turn\": %.1f, "
+               "\"a_batch\": %.1f, \"a_batch_of_follower\": %.1f",
+               in_flight, bytes, direct, log.a_turn, log.a_batch[0], log.a_batch[1]);
+        print_load("floor_", &least.load, least.cpu_us);
+        print_load("", &log.load, log.cpu_us);
+        print_load("quick_", &quick.load, quick.cpu_us);
+        printf("}\n");
         fflush(stdout);
     }
     log_cell_end(&cell);
@@ -56,7 +66,7 @@ static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t
 static void groups(uint32_t rounds, double seconds, uint32_t count, bool compared)
 {
     struct log_cell cell;
-    log_cell_start(&cell, count, 0);
+    log_cell_start(&cell, count, false, 0);
     for (uint32_t i = 0; i < rounds; i++) {
         struct log_result one = {0}, many;
         struct log_order order = {
@@ -79,7 +89,7 @@ static void groups(uint32_t rounds, double seconds, uint32_t count, bool compare
 static void slow(uint32_t rounds, double seconds)
 {
     struct log_cell cell;
-    log_cell_start(&cell, 1, 1U << 2); /* only what calls pwrite() can be slowed */
+    log_cell_start(&cell, 1, false, 1U << 2); /* only what calls pwrite() can be slowed */
     for (uint32_t i = 0; i < rounds; i++) {
         struct log_result well, slowed, stopped;
         struct log_order order = {
@@ -158,7 +168,7 @@ static struct load_result order_between(struct log_cell *cell, const struct log_
 static void catch_up(double seconds, uint32_t bytes)
 {
     struct log_cell cell;
-    log_cell_start(&cell, 1, 0);
+    log_cell_start(&cell, 1, false, 0);
     uint64_t wanted = seconds <= 1 ? 128U << 20 : 1U << 30;
     double disk = disk_rate(cell.cell.dir);
     cell_kill_member(&cell.cell, 2);
@@ -197,7 +207,7 @@ static void catch_up(double seconds, uint32_t bytes)
 static void idle(uint32_t rounds, double seconds, uint32_t count)
 {
     struct log_cell cell;
-    log_cell_start(&cell, count, 0);
+    log_cell_start(&cell, count, false, 0);
     atomic_store(&cell.page->report_ms, 500);
     cell_sleep_ms(2000);
     for (uint32_t i = 0; i < rounds; i++) {

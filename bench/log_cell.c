@@ -22,6 +22,7 @@ static struct log_cell *cell_of; /* one cell a program: members are forked from 
 struct member {
     struct tn_node *node;
     struct tn_group *groups[GROUPS_MAX];
+    uint32_t groups_first;
     uint32_t groups_used;
     uint32_t turn;
 };
@@ -46,7 +47,8 @@ static bool propose(void *context, const void *bytes, uint32_t count, struct loa
 {
     static const struct tn_propose_options options = {.machine = 1};
     struct member *member = context;
-    struct tn_group *group = member->groups[member->turn++ % member->groups_used];
+    uint32_t index = member->groups_first + member->turn++ % member->groups_used;
+    struct tn_group *group = member->groups[index];
     return tn_group_propose(group, bytes, count, &options, answered, place, NULL) == TN_OK;
 }
 
@@ -57,7 +59,8 @@ static void carry_out(struct member *member, struct log_page *page)
     if (load == NULL) {
         _exit(1);
     }
-    member->groups_used = page->order.groups;
+    member->groups_used = page->order.quick ? 1 : page->order.groups;
+    member->groups_first = page->order.quick ? cell_of->groups - 1 : 0;
     *load = (struct load){.in_flight = page->order.in_flight,
                           .value_bytes = page->order.value_bytes,
                           .warm_up_ns = TN_SECOND / 5,
@@ -108,7 +111,9 @@ static void run(struct cell *base, uint32_t index, bool first)
                                            .machines = &machine,
                                            .machines_count = 1,
                                            .priority = index == 0 ? 0 : 8,
-                                           .window_slots = 4096};
+                                           .window_slots = 4096,
+                                           .quick =
+                                               cell_of->quick_last && i + 1 == cell_of->groups};
         int error = tn_group_open(member->node, &options, &member->groups[i], why, sizeof(why));
         if (error != TN_OK) {
             fprintf(stderr, "bench: group %u: %s: %s\n", i, tn_err_name(error), why);
@@ -139,11 +144,11 @@ static void run(struct cell *base, uint32_t index, bool first)
     }
 }
 
-void log_cell_start(struct log_cell *cell, uint32_t groups, uint32_t by_thread)
+void log_cell_start(struct log_cell *cell, uint32_t groups, bool quick_last, uint32_t by_thread)
 {
     static const struct tn_lease_table_options table = {.proposer_ns = 2 * TN_SECOND,
                                                         .names_max = 4096};
-    *cell = (struct log_cell){.groups = groups};
+    *cell = (struct log_cell){.groups = groups, .quick_last = quick_last};
     cell->page =
         mmap(NULL, sizeof(*cell->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (cell->page == MAP_FAILED) {

@@ -5,6 +5,8 @@
 #ifndef TN_BENCH_LOG_CELL_H
 #define TN_BENCH_LOG_CELL_H
 
+#include <stdbool.h>
+
 #include "cell.h"
 #include "load.h"
 
@@ -14,6 +16,8 @@ struct log_order {
     uint32_t value_bytes;
     uint32_t groups;   /* proposals go round robin over so many */
     uint32_t watching; /* it ends when the watched member has executed enough, too */
+    uint32_t quick;    /* 1: to the last group alone, which executes on the loop */
+    uint32_t reserved;
     double seconds;
 };
 
@@ -36,15 +40,16 @@ struct log_cell {
     struct cell cell;
     struct log_page *page;
     uint32_t groups;
+    bool quick_last;
     /* While an order is carried out: when `watched` has executed so much of group 0; 0: not yet. */
     uint32_t watched;
     uint64_t watched_target;
     uint64_t watched_at;
 };
 
-/* Start three members with `groups` groups, wait until member 0 leads them all. Those whose bits
- * are set in `by_thread` write their log by a thread. */
-void log_cell_start(struct log_cell *cell, uint32_t groups, uint32_t by_thread);
+/* Start three members with `groups` groups (quick_last: is the last of them quick?), wait until
+ * member 0 leads them all. Those whose bits are set in `by_thread` write their log by a thread. */
+void log_cell_start(struct log_cell *cell, uint32_t groups, bool quick_last, uint32_t by_thread);
 
 struct log_result {
     struct load_result load;

@@ -4,10 +4,11 @@
  * proposed at any member is put into one slot of the log, made durable at a majority, and executed
  * by the machines of every member in slot order.
  *
- * Threads, in the words of node.h. Machines execute on an applier thread, never on the loop, so a
- * slow machine stalls only its own group's execution. Callbacks of proposals and reads run on that
- * group's applier thread too (those of refusals on the loop); they must not block for long. A
- * waiting call from there would wait for itself and is refused with TN_ERROR_WRONG_THREAD.
+ * Threads, in the words of node.h. Machines execute on an applier thread, not on the loop (but see
+ * `quick`), so a slow machine stalls only its own group's execution. Callbacks of proposals and
+ * reads run on that group's applier thread too (those of refusals on the loop); they must not block
+ * for long. A waiting call from there would wait for itself and is refused with
+ * TN_ERROR_WRONG_THREAD.
  *
  * Outcomes of a proposal (N4). TN_OK: committed in `slot` and executed here. An error that
  * tn_proposal_error_is_final() confirms: certainly not chosen, and never will be. TN_ERROR_UNKNOWN:
@@ -43,6 +44,13 @@ struct tn_group_options {
     uint32_t batch_count;
     uint32_t batch_bytes;
     tn_time batch_delay_ns;
+    /* 1: each execution of these machines, and each callback of proposals and reads, takes some
+     * microseconds and never blocks. Then the loop itself may do them when there is little to do,
+     * which spares a proposal alone the way to another thread; whatever is more, is put off by a
+     * retry, or turns out not to be quick is the applier's as ever. Who breaks this promise delays
+     * votes and leases of the whole node. [0: nothing executes on the loop] */
+    uint32_t quick;
+    uint32_t reserved;
     /* The role or state changed, or something an operator must see. On the loop. [none] */
     void (*on_notice)(struct tn_group *group, const struct tn_log_notice *notice, void *data);
     void *data;

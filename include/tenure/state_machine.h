@@ -43,7 +43,8 @@ struct tn_state_machine {
     uint32_t id; /* distinct within the group; not reserved */
     uint32_t reserved;
     void *data; /* handed to every function */
-    /* On an applier thread, one value of a group at a time. Returns enum tn_execute_result. */
+    /* On an applier thread, or on the loop if the group is said to be quick; one value of a group
+     * at a time. Returns enum tn_execute_result. */
     int (*execute)(void *data, const struct tn_execution *execution);
     /* May rewrite a value right before it is proposed, once, at the member where propose was
      * called: writes at most `capacity` bytes to `out` and returns the new length, or returns

@@ -67,11 +67,16 @@ bool tn__applier_take_sleeper(struct tn__applier *applier)
     return asleep;
 }
 
+void tn__applier_wake(struct tn__applier *applier)
+{
+    (void)sem_post(&applier->wanted);
+}
+
 void tn__apply_make_ready(struct tn_group *group)
 {
     tn__apply_list_ready(group);
     if (tn__applier_take_sleeper(group->applier)) {
-        pthread_cond_signal(&group->applier->wanted);
+        tn__applier_wake(group->applier);
     }
 }
 
@@ -169,11 +174,20 @@ static void give_back(struct executed *executed, uint64_t handle)
     executed->count += block != NULL ? 1 : 0;
 }
 
-static void execute_taken(struct tn_group *group, uint32_t limit)
+/* How much of a group in one go: so many entries, and whatever is begun before that time. */
+struct bound {
+    uint32_t entries;
+    tn_time until;
+};
+
+static void execute_taken(struct tn_group *group, struct bound bound)
 {
     struct tn__apply *apply = &group->apply;
     struct executed executed = {0};
-    for (uint32_t i = 0; i < limit && apply->taken_next < apply->taken_count; i++) {
+    for (uint32_t i = 0; i < bound.entries && apply->taken_next < apply->taken_count; i++) {
+        if (bound.until != TN_TIME_NEVER && i > 0 && tn__clock_now() >= bound.until) {
+            break;
+        }
         const struct tn_log_entry *entry = &apply->taken[apply->taken_next];
         uint64_t handle = entry->value.handle;
         const void *bytes = handle == 0 ? NULL : tn__payload_bytes(handle);
@@ -322,16 +336,17 @@ static bool has_more(const struct tn_group *group)
            (apply->taken_next < apply->taken_count || apply->queue_count > 0 || apply->from_store);
 }
 
-static void run_group(struct tn__applier *applier, struct tn_group *group)
+/* Under the mutex, which it leaves for the executions. */
+static void run_group(struct tn__applier *applier, struct tn_group *group, struct bound bound)
 {
     struct work work = look(group);
     group->apply.busy = true;
     pthread_mutex_unlock(&applier->mutex);
     uint64_t before = atomic_load(&group->executed);
     if (work.now && work.stored) {
-        execute_stored(group, work.told, ENTRIES_AT_ONCE);
+        execute_stored(group, work.told, bound.entries);
     } else if (work.now) {
-        execute_taken(group, ENTRIES_AT_ONCE);
+        execute_taken(group, bound);
     }
     if (work.reads != NULL) {
         answer_reads(group, work.reads);
@@ -349,6 +364,49 @@ static void run_group(struct tn__applier *applier, struct tn_group *group)
         pthread_cond_broadcast(&applier->calm);
     } else if (has_more(group) || group->apply.reads_came) {
         tn__apply_make_ready(group);
+    }
+}
+
+/* ---- On the loop ----------------------------------------------------------------------------- */
+
+/* A machine that takes so long in one go is not quick, whatever it was said to be. */
+#define SLOW_NS TN_MILLISECOND
+#define SLOW_FOR_NS (100 * TN_MILLISECOND)
+
+/* One go on the loop, at most; the clock is what bounds it. */
+#define ENTRIES_ON_LOOP 64U
+
+bool tn__apply_claim(struct tn_group *group, uint32_t entries_most)
+{
+    struct tn__apply *apply = &group->apply;
+    if (!apply->ready || apply->busy || apply->stopped || group->applier->stop) {
+        return false;
+    }
+    if (apply->from_store || apply->wake_at != 0 || apply->taken_next < apply->taken_count ||
+        apply->queue_count > entries_most || apply->slow_until > group->groups->now) {
+        return false;
+    }
+    unready(group);
+    apply->busy = true;
+    return true;
+}
+
+void tn__apply_run_claimed(struct tn_group *group, tn_time until)
+{
+    struct tn__applier *applier = group->applier;
+    tn_time began = tn__clock_now();
+    pthread_mutex_lock(&applier->mutex);
+    tn_assert(group->apply.busy && !group->apply.ready);
+    tn_time due = applier->due;
+    run_group(applier, group, (struct bound){ENTRIES_ON_LOOP, until});
+    bool sooner = applier->due < due; /* the thread sleeps until `due` */
+    pthread_mutex_unlock(&applier->mutex);
+    if (sooner) {
+        tn__applier_wake(applier);
+    }
+    tn_time ended = tn__clock_now();
+    if (ended - began > SLOW_NS) {
+        group->apply.slow_until = ended + SLOW_FOR_NS;
     }
 }
 
@@ -376,10 +434,12 @@ static void look_at_waiting(struct tn__applier *applier)
     }
 }
 
+/* Not by a condition: who wakes from that has the mutex, and calls the kernel once more to leave
+ * it. */
 static void sleep_until(struct tn__applier *applier, tn_time due)
 {
     if (due == TN_TIME_NEVER) {
-        pthread_cond_wait(&applier->wanted, &applier->mutex);
+        (void)sem_wait(&applier->wanted);
         return;
     }
     tn_time now = tn__clock_now();
@@ -390,7 +450,7 @@ static void sleep_until(struct tn__applier *applier, tn_time due)
         .tv_sec = (time_t)(end / TN_SECOND),
         .tv_nsec = (long)(end % TN_SECOND),
     };
-    (void)pthread_cond_timedwait(&applier->wanted, &applier->mutex, &when);
+    (void)sem_clockwait(&applier->wanted, CLOCK_MONOTONIC, &when);
 }
 
 static void *run_applier(void *argument)
@@ -401,13 +461,16 @@ static void *run_applier(void *argument)
     while (!applier->stop) {
         struct tn_group *group = take_ready(applier);
         if (group != NULL) {
-            run_group(applier, group);
+            run_group(applier, group, (struct bound){ENTRIES_AT_ONCE, TN_TIME_NEVER});
             continue;
         }
         look_at_waiting(applier);
         if (applier->ready_first == NULL) {
             applier->idle = true;
-            sleep_until(applier, applier->due);
+            tn_time due = applier->due;
+            pthread_mutex_unlock(&applier->mutex);
+            sleep_until(applier, due);
+            pthread_mutex_lock(&applier->mutex);
             applier->idle = false;
         }
     }
@@ -420,18 +483,14 @@ static int start(struct tn__groups *groups, struct tn__applier *applier)
     applier->groups = groups;
     applier->due = TN_TIME_NEVER;
     applier->cursor = calloc(1, sizeof(*applier->cursor));
-    pthread_condattr_t attributes;
-    if (applier->cursor == NULL || pthread_condattr_init(&attributes) != 0) {
-        free(applier->cursor);
+    if (applier->cursor == NULL) {
         return TN_ERROR_NO_MEMORY;
     }
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&applier->mutex, NULL); /* these do not fail on Linux */
-    pthread_cond_init(&applier->wanted, &attributes);
+    (void)sem_init(&applier->wanted, 0, 0);
     pthread_cond_init(&applier->calm, NULL);
-    pthread_condattr_destroy(&attributes);
     if (pthread_create(&applier->thread, NULL, run_applier, applier) != 0) {
-        pthread_cond_destroy(&applier->wanted);
+        (void)sem_destroy(&applier->wanted);
         pthread_cond_destroy(&applier->calm);
         pthread_mutex_destroy(&applier->mutex);
         free(applier->cursor);
@@ -460,8 +519,8 @@ void tn__appliers_stop(struct tn__groups *groups)
         struct tn__applier *applier = &groups->appliers[i];
         pthread_mutex_lock(&applier->mutex);
         applier->stop = true;
-        pthread_cond_signal(&applier->wanted);
         pthread_mutex_unlock(&applier->mutex);
+        tn__applier_wake(applier);
     }
     for (uint32_t i = 0; i < groups->appliers_count; i++) {
         struct tn__applier *applier = &groups->appliers[i];

@@ -4,7 +4,12 @@
  * What is committed is staged, with a reference each. When the turn ends the staged entries of all
  * groups of a thread become their queues, under one lock and with one wake-up; where nobody waits
  * for an answer or a read, as at most members, only after a millisecond. All of it is the loop's
- * but for what stands under the thread's mutex. */
+ * but for what stands under the thread's mutex.
+ *
+ * A group whose machines are said to be quick is executed by the loop itself, if somebody waits for
+ * it, it is little, and nothing of it is left from before: a proposal alone then waits for one
+ * hand-over less. The loop claims it first (`busy`), so the thread keeps out; and a retry, or what
+ * is left when the time is over, is the thread's again. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +22,12 @@
  * there is no turn, after so long. */
 #define LAZY_NS_MIN TN_MILLISECOND
 #define LAZY_NS_MAX (4 * TN_MILLISECOND)
+
+/* Quick groups, at the end of a turn: so many groups and entries are executed on the loop, and
+ * nothing is begun after so long. The rest is the threads'. */
+#define QUICK_GROUPS_MAX 16U
+#define QUICK_ENTRIES_MAX 64U
+#define QUICK_NS (100 * TN_MICROSECOND)
 
 /* References for what is queued, a run of one block at a time. */
 static void retain_all(const struct tn_log_entry *entries, uint32_t count)
@@ -128,7 +139,24 @@ static void hand_over(struct tn_group *group)
     }
 }
 
-static void hand_over_all(struct tn__applier *applier)
+/* Groups that the loop executes itself. */
+struct quick {
+    struct tn_group *groups[QUICK_GROUPS_MAX];
+    uint32_t count;
+    uint32_t entries;
+};
+
+static void claim(struct quick *quick, struct tn_group *group)
+{
+    if (group->quick && quick->count < QUICK_GROUPS_MAX &&
+        tn__apply_claim(group, QUICK_ENTRIES_MAX - quick->entries)) {
+        quick->groups[quick->count++] = group;
+        quick->entries += group->apply.queue_count;
+    }
+}
+
+/* `quick`: what may be executed here is claimed; NULL: nothing may. */
+static void hand_over_all(struct tn__applier *applier, struct quick *quick)
 {
     applier->unsaid_since = 0;
     applier->hurried = false;
@@ -137,12 +165,25 @@ static void hand_over_all(struct tn__applier *applier)
         struct tn_group *group = applier->staged;
         applier->staged = group->apply.staged_next;
         hand_over(group);
+        if (quick != NULL) {
+            claim(quick, group);
+        }
     }
     bool asleep = tn__applier_take_sleeper(applier);
     pthread_mutex_unlock(&applier->mutex);
     if (asleep) {
-        pthread_cond_signal(&applier->wanted); /* who wakes finds the mutex free */
+        tn__applier_wake(applier); /* who wakes finds the mutex free */
     }
+}
+
+static void execute_quick(struct tn__groups *groups, const struct quick *quick)
+{
+    tn_time until = tn__clock_now() + QUICK_NS;
+    groups->executing = true;
+    for (uint32_t i = 0; i < quick->count; i++) {
+        tn__apply_run_claimed(quick->groups[i], until);
+    }
+    groups->executing = false;
 }
 
 /* Who waits for an execution here? Nobody does at most members most of the time. */
@@ -172,7 +213,7 @@ void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries
     struct tn__apply *apply = &group->apply;
     tn_assert(entries[0].slot == apply->staged_upto + 1); /* P8 */
     if (apply->staged_count + count > TN_APPLY_ENTRIES_MAX) {
-        hand_over_all(group->applier);
+        hand_over_all(group->applier, NULL); /* inside a step: nothing executes here */
     }
     if (!apply->staged_lost && stage_grow(apply, count)) {
         retain_all(entries, count);
@@ -190,6 +231,7 @@ void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries
 
 void tn__appliers_turn_end(struct tn__groups *groups)
 {
+    struct quick quick = {0};
     groups->appliers_due = TN_TIME_NEVER;
     for (uint32_t i = 0; i < groups->appliers_count; i++) {
         struct tn__applier *applier = &groups->appliers[i];
@@ -197,11 +239,14 @@ void tn__appliers_turn_end(struct tn__groups *groups)
             continue;
         }
         if (applier->hurried || tn__clock_now() - applier->unsaid_since >= LAZY_NS_MIN) {
-            hand_over_all(applier);
+            hand_over_all(applier, applier->hurried && !groups->executing ? &quick : NULL);
             continue;
         }
         tn_time due = applier->unsaid_since + LAZY_NS_MAX;
         groups->appliers_due = due < groups->appliers_due ? due : groups->appliers_due;
+    }
+    if (quick.count > 0) {
+        execute_quick(groups, &quick);
     }
 }
 

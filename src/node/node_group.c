@@ -74,6 +74,9 @@ static int check_options(const struct tn_node *node, const struct tn_group_optio
     if (options->priority > 15) {
         return refuse(why, why_size, "priority: 0 to 15");
     }
+    if (options->quick > 1) {
+        return refuse(why, why_size, "quick: 0 or 1");
+    }
     if (options->batch_count > 0 && options->batch_delay_ns == 0) {
         return refuse(why, why_size, "batch_count: a batch that is gathered needs batch_delay_ns");
     }
@@ -107,6 +110,7 @@ static struct tn_group *make_group(struct tn_node *node, const struct tn_group_o
     group->id = options->id;
     group->mode = options->mode != 0 ? options->mode : TN_LOG_MODE_LEASED;
     group->priority = options->priority;
+    group->quick = options->quick != 0;
     group->calls_max = waiting; /* so what one member proposes is never too much for its machine */
     group->calls_bytes_max = CALLS_BYTES_DEFAULT;
     group->value_bytes_max =

@@ -27,6 +27,8 @@
 
 #include "node/node_internal.h"
 
+#include <semaphore.h>
+
 #include <tenure/group.h>
 
 #include "node/node_crowd.h"
@@ -152,7 +154,7 @@ struct tn__apply {
     uint64_t safe_write; /* from the store only once this write is in it */
     bool from_store;     /* the queue was full: what follows it is read back from the store */
     bool ready;          /* in the thread's list */
-    bool busy;           /* being executed now */
+    bool busy;           /* being executed now, or about to be, on one thread */
     bool stopped;
     _Atomic bool awaits_store; /* for what it needs next: it is not indexed yet */
     tn_time wake_at;           /* a retry was asked for, or the store is awaited; 0: no */
@@ -167,6 +169,7 @@ struct tn__apply {
     tn_time delay;
     tn_time retry_at; /* 0: not asked for */
     bool told_stall;
+    tn_time slow_until; /* loop: a quick group that was not is the thread's until then */
 };
 
 struct tn__applier {
@@ -176,7 +179,7 @@ struct tn__applier {
     bool stop;
     bool idle;
     pthread_mutex_t mutex;
-    pthread_cond_t wanted;
+    sem_t wanted;        /* posted for who slept, and does no more */
     pthread_cond_t calm; /* a group is not busy any more */
     struct tn_group *ready_first;
     struct tn_group *ready_last;
@@ -220,8 +223,14 @@ void tn__apply_wake(struct tn_group *group);
 /* Under the thread's mutex: the group has work. */
 void tn__apply_list_ready(struct tn_group *group);
 void tn__apply_make_ready(struct tn_group *group); /* and is worked on at once */
-/* Does the thread sleep although there is work? Then signal it, best without the mutex. */
+/* Does the thread sleep although there is work? Then it is woken, best without the mutex. */
 bool tn__applier_take_sleeper(struct tn__applier *applier);
+void tn__applier_wake(struct tn__applier *applier);
+/* A quick group's queue, on the loop: under the mutex it is taken away from the thread, if it is
+ * short, in memory, and nothing is put off; then, without the mutex, executed until a time: what is
+ * left then is the thread's. */
+bool tn__apply_claim(struct tn_group *group, uint32_t entries_most);
+void tn__apply_run_claimed(struct tn_group *group, tn_time until);
 
 /* ---- The store ------------------------------------------------------------------------------- */
 
@@ -388,6 +397,7 @@ struct tn_group {
     uint32_t mode;
     uint32_t priority;
     int32_t table; /* LEASED: of the lease */
+    bool quick;    /* may execute on the loop */
     uint32_t calls_max;
     uint64_t calls_bytes_max;
     uint64_t value_bytes_max;
@@ -503,6 +513,7 @@ struct tn__groups {
     tn_time timers_ran_at;
     bool timers_more;
     bool stepping;
+    bool executing; /* quick groups, on the loop: what they ask for waits */
     struct tn__store store;
     struct tn__loads loads;
     struct tn__applier appliers[TN_APPLIERS_MAX];

@@ -92,6 +92,7 @@ static void options_that_cannot_be_are_refused_with_a_reason(void **state)
         {{.id = 4, .value_bytes_max = 1ULL << 40}, TN_ERROR_INVALID},
         {{.id = 4, .batch_count = 5}, TN_ERROR_INVALID},
         {{.id = 4, .priority = 16}, TN_ERROR_INVALID},
+        {{.id = 4, .quick = 2}, TN_ERROR_INVALID},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct tn_group *group = NULL;

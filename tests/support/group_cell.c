@@ -14,11 +14,11 @@
 #include <time.h>
 
 #include "base/crc32c.h"
+#include "node/node_internal.h"
 #include "support/slow_build.h"
 
-static int execute(void *data, const struct tn_execution *execution)
+static int apply(struct counters *counters, const struct tn_execution *execution)
 {
-    struct counters *counters = data;
     if (atomic_load(&counters->retries) > 0) {
         atomic_fetch_sub(&counters->retries, 1);
         return TN_EXECUTE_RETRY;
@@ -49,8 +49,22 @@ static int execute(void *data, const struct tn_execution *execution)
     assert_true(execution->slot > atomic_load(&counters->slot));
     atomic_store(&counters->slot, execution->slot);
     atomic_fetch_add(&counters->contexts, execution->context != NULL ? 1 : 0);
+    atomic_fetch_add(&counters->on_loop, tn__node_on_loop(counters->node) ? 1 : 0);
     atomic_fetch_add(&counters->executed, 1);
     return TN_EXECUTED;
+}
+
+static int execute(void *data, const struct tn_execution *execution)
+{
+    struct counters *counters = data;
+    assert_int_equal(atomic_fetch_add(&counters->at_once, 1), 0);
+    uint64_t pause = atomic_load(&counters->pause_ns);
+    if (pause > 0) {
+        nanosleep(&(struct timespec){0, (long)pause}, NULL);
+    }
+    int result = apply(counters, execution);
+    atomic_fetch_sub(&counters->at_once, 1);
+    return result;
 }
 
 void group_cell_make(struct group_cell *cell, uint32_t count, enum tn_log_mode mode)
@@ -62,7 +76,7 @@ void group_cell_make(struct group_cell *cell, uint32_t count, enum tn_log_mode m
     }
     for (uint32_t i = 0; i < count; i++) {
         cell->cell.nodes[i].options.log_segment_bytes = 1 << 20;
-        cell->cell.nodes[i].options.appliers_count = i; /* 0: one */
+        cell->cell.nodes[i].options.appliers_count = i;    /* 0: one */
         cell->cell.nodes[i].options.log_by_thread = i % 2; /* both ways, at once */
     }
     cell->options.id = 3;
@@ -74,6 +88,7 @@ void group_cell_open(struct group_cell *cell, uint32_t index)
     struct counters *counters = &cell->counters[index];
     memset(counters, 0, sizeof(*counters));
     struct tn_state_machine machine = {.id = GROUP_MACHINE, .data = counters, .execute = execute};
+    counters->node = cell->cell.nodes[index].node;
     struct tn_group_options options = cell->options;
     options.machines = &machine;
     options.machines_count = 1;

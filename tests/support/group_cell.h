@@ -22,8 +22,12 @@ struct counters {
     _Atomic uint64_t contexts; /* executions that saw a context */
     _Atomic int wait_result;   /* of a waiting call made inside execute(), if `tempted` */
     _Atomic bool tempted;
-    _Atomic bool held;   /* execute() waits while it is */
-    _Atomic bool inside; /* it does */
+    _Atomic bool held;         /* execute() waits while it is */
+    _Atomic bool inside;       /* it does */
+    _Atomic uint64_t pause_ns; /* each execution takes so long */
+    _Atomic uint64_t on_loop;  /* executions on the node's loop */
+    _Atomic uint32_t at_once;  /* executions under way: never more than one */
+    const struct tn_node *node;
     struct tn_group *group;
 };
 
