@@ -1,6 +1,6 @@
 /* Appliers: threads that execute what is committed, each for the groups that hash to it.
  *
- * The loop stages what is committed, with a reference each, and hands it over when the turn ends:
+ * The loop stages what is committed, with a reference each, and hands over what came together:
  * one lock and one wake-up for all groups; and where nobody waits for an answer or a read, as at
  * most members, only after a millisecond: the way of a proposal is not theirs. Then the entries are
  * in the group's queue, and the group is in its thread's ready list. The thread takes the whole
@@ -391,10 +391,9 @@ bool tn__apply_claim(struct tn_group *group, uint32_t entries_most)
     return true;
 }
 
-void tn__apply_run_claimed(struct tn_group *group, tn_time until)
+tn_time tn__apply_run_claimed(struct tn_group *group, tn_time now, tn_time until)
 {
     struct tn__applier *applier = group->applier;
-    tn_time began = tn__clock_now();
     pthread_mutex_lock(&applier->mutex);
     tn_assert(group->apply.busy && !group->apply.ready);
     tn_time due = applier->due;
@@ -405,9 +404,10 @@ void tn__apply_run_claimed(struct tn_group *group, tn_time until)
         tn__applier_wake(applier);
     }
     tn_time ended = tn__clock_now();
-    if (ended - began > SLOW_NS) {
+    if (ended - now > SLOW_NS) {
         group->apply.slow_until = ended + SLOW_FOR_NS;
     }
+    return ended;
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */

@@ -1,10 +1,10 @@
 /* What the loop leaves for the appliers: committed entries, and barriers (node_applier.c executes
  * them).
  *
- * What is committed is staged, with a reference each. When the turn ends the staged entries of all
- * groups of a thread become their queues, under one lock and with one wake-up; where nobody waits
- * for an answer or a read, as at most members, only after a millisecond. All of it is the loop's
- * but for what stands under the thread's mutex.
+ * What is committed is staged, with a reference each. After each frame and each write, and when the
+ * turn ends, the staged entries of all groups of a thread become their queues, under one lock and
+ * with one wake-up; where nobody waits for an answer or a read, as at most members, only after a
+ * millisecond. All of it is the loop's but for what stands under the thread's mutex.
  *
  * A group whose machines are said to be quick is executed by the loop itself, if somebody waits for
  * it, it is little, and nothing of it is left from before: a proposal alone then waits for one
@@ -178,10 +178,11 @@ static void hand_over_all(struct tn__applier *applier, struct quick *quick)
 
 static void execute_quick(struct tn__groups *groups, const struct quick *quick)
 {
-    tn_time until = tn__clock_now() + QUICK_NS;
+    tn_time now = tn__clock_now();
+    tn_time until = now + QUICK_NS;
     groups->executing = true;
     for (uint32_t i = 0; i < quick->count; i++) {
-        tn__apply_run_claimed(quick->groups[i], until);
+        now = tn__apply_run_claimed(quick->groups[i], now, until);
     }
     groups->executing = false;
 }
@@ -229,7 +230,7 @@ void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries
     list_staged(group);
 }
 
-void tn__appliers_turn_end(struct tn__groups *groups)
+void tn__appliers_hand_over(struct tn__groups *groups)
 {
     struct quick quick = {0};
     groups->appliers_due = TN_TIME_NEVER;
@@ -238,7 +239,7 @@ void tn__appliers_turn_end(struct tn__groups *groups)
         if (applier->staged == NULL) {
             continue;
         }
-        if (applier->hurried || tn__clock_now() - applier->unsaid_since >= LAZY_NS_MIN) {
+        if (applier->hurried || groups->looked_at >= applier->unsaid_since + LAZY_NS_MIN) {
             hand_over_all(applier, applier->hurried && !groups->executing ? &quick : NULL);
             continue;
         }

@@ -362,6 +362,8 @@ enum tn__frame_fault tn__node_groups_frame(struct tn_node *node, uint32_t member
     while (tn__log_reader_next(&reader, &message, groups->entries, groups->payloads)) {
         take_message(groups, member, header, &message, now);
     }
+    groups->looked_at = now;
+    tn__appliers_hand_over(groups); /* somebody may wait for what is committed now */
     return reader.fault;
 }
 

@@ -248,7 +248,7 @@ static void take_up(struct tn__groups *groups, struct tn__op *leave)
 
 static void run_ops(struct tn__groups *groups, struct tn__op *leave)
 {
-    tn__appliers_turn_end(groups); /* first of all: somebody may wait for what is committed */
+    tn__appliers_hand_over(groups); /* first of all: somebody may wait for what is committed */
     take_up(groups, leave);
     flush_dirty(groups);
     tn__groups_tell_ended(groups);
@@ -444,7 +444,7 @@ void tn__node_groups_turn_write(struct tn_node *node)
         wake(groups); /* left after the ops were taken, while others were waited for */
     }
     groups->crowd.reopened = false;
-    tn__appliers_turn_end(groups);
+    tn__appliers_hand_over(groups);
 }
 
 /* The machines' deadline as the slack moves it. */
@@ -495,6 +495,7 @@ void tn__node_groups_timers(struct tn_node *node, tn_time now)
     if (groups == NULL || groups->stopped) {
         return;
     }
+    groups->looked_at = now;
     if (machines_due(groups) <= now) {
         groups->timers_ran_at = now;
         groups->now = now > groups->now ? now : groups->now;

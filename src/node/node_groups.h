@@ -212,9 +212,11 @@ bool tn__on_applier(const struct tn__groups *groups);
 void tn__apply_begin(struct tn_group *group);
 /* No execution of the group runs any more, or will [not an applier]. */
 void tn__apply_end(struct tn_group *group);
-/* Committed: executed once they are handed over, for all groups when the turn ends [loop]. */
+/* Committed: executed once they are handed over, for all groups at once [loop]. */
 void tn__apply_commit(struct tn_group *group, const struct tn_log_entry *entries, uint32_t count);
-void tn__appliers_turn_end(struct tn__groups *groups);
+/* After what may have committed, and when the turn ends; not inside a step: quick groups execute.
+ */
+void tn__appliers_hand_over(struct tn__groups *groups);
 /* The group is about to be gone: nothing of it is handed over any more [loop]. */
 void tn__apply_forget(struct tn_group *group);
 void tn__apply_read(struct tn_group *group, struct tn__read *read);
@@ -228,9 +230,9 @@ bool tn__applier_take_sleeper(struct tn__applier *applier);
 void tn__applier_wake(struct tn__applier *applier);
 /* A quick group's queue, on the loop: under the mutex it is taken away from the thread, if it is
  * short, in memory, and nothing is put off; then, without the mutex, executed until a time: what is
- * left then is the thread's. */
+ * left then is the thread's. Returns the clock after it. */
 bool tn__apply_claim(struct tn_group *group, uint32_t entries_most);
-void tn__apply_run_claimed(struct tn_group *group, tn_time until);
+tn_time tn__apply_run_claimed(struct tn_group *group, tn_time now, tn_time until);
 
 /* ---- The store ------------------------------------------------------------------------------- */
 
@@ -508,6 +510,7 @@ struct tn__groups {
     tn_time due;          /* no call or read of any group is due before */
     tn_time appliers_due; /* commits wait for a turn, to be told to an applier */
     tn_time now;          /* the last that a machine was stepped with: it never falls */
+    tn_time looked_at;    /* the clock, at the last end of a turn or frame: good for pauses */
     struct tn_group *watched;
     tn_time watch_at; /* they are looked at again; NEVER: there are none */
     tn_time timers_ran_at;

@@ -334,7 +334,7 @@ extern const struct tn__driver_world tn__node_world;
 int tn__node_timer_init(struct tn_node *node, char *why, size_t why_size);
 void tn__node_timer_close(struct tn_node *node);
 /* Give TIMER while it is due, within the slack; arm the timer for what is next. */
-void tn__node_timer_run(struct tn_node *node);
+tn_time tn__node_timer_run(struct tn_node *node); /* the clock after it */
 void tn__node_timer_arm(struct tn_node *node);
 /* Was the machine suspended since the last look, or was the loop, which should have come by `due`,
  * not here for so long that it was stopped? Then every lease is lost. */

@@ -318,6 +318,7 @@ void tn__store_written(struct tn__store *store, int error)
     }
     tn__wal_batch_clear(batch->wal);
     batch->groups_count = 0;
+    tn__appliers_hand_over(store->groups); /* somebody may wait for what is committed now */
 }
 
 void tn__store_told(struct tn__store *store)

@@ -96,10 +96,11 @@ static tn_time machine_due(const struct tn_node *node)
     return earliest;
 }
 
-void tn__node_timer_run(struct tn_node *node)
+tn_time tn__node_timer_run(struct tn_node *node)
 {
     tn_time now = tn__clock_now();
-    if (machine_due(node) <= now) {
+    bool ran = machine_due(node) <= now;
+    if (ran) {
         node->timer_ran_at = now;
         node->timer_more = true;
         for (uint32_t i = 0; i < TIMERS_PER_TURN && node->timer_more; i++) {
@@ -112,10 +113,12 @@ void tn__node_timer_run(struct tn_node *node)
     tn__node_groups_timers(node, now);
     if (node->front.context != NULL) {
         now = tn__clock_now();
+        ran = true;
         if (node->front.deadline(node->front.context) <= now) {
             node->front.on_timer(node->front.context, now);
         }
     }
+    return ran ? tn__clock_now() : now;
 }
 
 void tn__node_timer_arm(struct tn_node *node)

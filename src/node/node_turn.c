@@ -295,8 +295,8 @@ void tn__node_turn_end(struct tn_node *node)
     if (!node->turn_begun || node->stopping) {
         return;
     }
-    tn__node_timer_run(node);
-    tn__node_self_check(node, tn__clock_now(), node->turn_began_at); /* a callback that blocked */
+    tn_time now = tn__node_timer_run(node);
+    tn__node_self_check(node, now, node->turn_began_at); /* a callback that blocked */
     tn__node_groups_turn_end(node);
     for (uint32_t member = 0; member < node->config.members_count; member++) {
         if (node->builders[member].begun) {
