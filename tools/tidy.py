@@ -36,8 +36,8 @@ VALUE_HEADERS = set("""assert.h inttypes.h limits.h stdalign.h stdarg.h stdbool.
     stdio.h string.h""".split())
 SYSTEM_HEADERS = VALUE_HEADERS | set("""
     arpa/inet.h ctype.h dirent.h errno.h fcntl.h getopt.h grp.h ifaddrs.h malloc.h math.h
-    net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h sched.h signal.h
-    spawn.h stdatomic.h stdlib.h strings.h sys/epoll.h sys/eventfd.h sys/file.h
+    net/if.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h pwd.h sched.h semaphore.h
+    signal.h spawn.h stdatomic.h stdlib.h strings.h sys/epoll.h sys/eventfd.h sys/file.h
     sys/ioctl.h sys/mman.h sys/prctl.h sys/random.h sys/resource.h sys/signalfd.h
     sys/socket.h sys/stat.h sys/statvfs.h sys/syscall.h sys/sysmacros.h sys/time.h
     sys/timerfd.h sys/types.h sys/uio.h sys/un.h sys/utsname.h sys/wait.h termios.h
