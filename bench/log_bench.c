@@ -179,9 +179,11 @@ static void catch_up(double seconds, uint32_t bytes)
         struct log_result result;
         log_cell_order(&cell, &order, &result);
     }
+    uint64_t loaded = atomic_load(&cell.page->executed[0]);
     struct log_order order = {.in_flight = 16, .value_bytes = 100, .groups = 1, .seconds = 1};
     struct load_result alone = order_between(&cell, &order);
     uint64_t behind = atomic_load(&cell.page->executed[0]);
+    double missed = (double)(loaded - first) * bytes + (double)(behind - loaded) * 100;
     cell.watched = 2;
     cell.watched_target = behind;
     uint64_t began = cell_now_ns();
@@ -196,10 +198,9 @@ static void catch_up(double seconds, uint32_t bytes)
            "\"disk_rate\": %.0f, \"median_us\": %.1f, \"median_meanwhile_us\": %.1f, "
            "\"p99_us\": %.1f, \"p99_meanwhile_us\": %.1f, \"commits\": %.0f, "
            "\"commits_meanwhile\": %.0f}\n",
-           bytes, (unsigned long long)(behind - first), taken,
-           done ? (double)(behind - first) * bytes / taken : 0, disk, alone.median_us,
-           meanwhile.load.median_us, alone.p99_us, meanwhile.load.p99_us, alone.rate,
-           meanwhile.load.rate);
+           bytes, (unsigned long long)(behind - first), taken, done ? missed / taken : 0, disk,
+           alone.median_us, meanwhile.load.median_us, alone.p99_us, meanwhile.load.p99_us,
+           alone.rate, meanwhile.load.rate);
     fflush(stdout);
     log_cell_end(&cell);
 }

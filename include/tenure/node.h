@@ -107,8 +107,8 @@ struct tn_node_options {
      * (io_uring, on file systems that write directly). [0] */
     uint32_t log_by_thread;
     /* C2: what members that lag get from this node's disk in a second, all together, 1 MiB to
-     * 64 GiB. The more, the sooner they are back, and the longer commits take meanwhile: both need
-     * the same processors, network and disks. [120 MiB] */
+     * 64 GiB; an entry counts as 256 bytes at least. The more, the sooner they are back, and the
+     * longer commits take meanwhile: both need the same processors, network and disks. [120 MiB] */
     uint64_t catch_up_bytes_per_second;
 
     /* Every notice of the machine: see enum tn_notice_kind. On the loop thread. [none] */

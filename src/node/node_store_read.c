@@ -209,7 +209,11 @@ void tn__loaded_free(struct tn__loaded *loaded)
     }
 }
 
-/* Read what was asked for and leave it for the loop; how many bytes that were. */
+/* Short entries cost their receiver more than their bytes do: a step, a place in the index, an
+ * execution. */
+#define ENTRY_BYTES_MIN 256U
+
+/* Read what was asked for and leave it for the loop; how many bytes that counts for. */
 static uint64_t serve(struct tn__loads *loads, const struct tn__load *load)
 {
     uint32_t count = read_run(loads, load);
@@ -222,7 +226,8 @@ static uint64_t serve(struct tn__loads *loads, const struct tn__load *load)
     if (loaded == NULL) {
         return 0;
     }
-    uint64_t bytes = loaded->frame.length;
+    uint64_t least = (uint64_t)count * ENTRY_BYTES_MIN;
+    uint64_t bytes = loaded->frame.length > least ? loaded->frame.length : least;
     if (!tn__groups_leave(loads->groups, &loaded->op, &loaded->op, NULL)) {
         tn__loaded_free(loaded);
     }

@@ -310,6 +310,27 @@ static void C2_a_member_that_was_away_is_served_no_faster_than_allowed(void **st
     group_cell_end(&cell);
 }
 
+static void C2_short_entries_count_for_what_they_cost(void **state)
+{
+    (void)state;
+    group_cell_make(&cell, 3, TN_LOG_MODE_LEASED);
+    cell.options.window_slots = 8;
+    cell.options.waiting_max = 1024;
+    for (uint32_t i = 0; i < 3; i++) {
+        cell.cell.nodes[i].options.catch_up_bytes_per_second = 1 << 20;
+    }
+    group_cell_start_all(&cell);
+    (void)group_cell_add(&cell, 0, 'c', 1);
+    group_cell_stop(&cell, 2);
+    struct flood flood = {0};
+    flood_member(0, 12000, &flood); /* 0.8 MiB on the wire, but 2.9 by count */
+    tn_time began = tn__clock_awake();
+    group_cell_start(&cell, 2);
+    group_cell_await_equal(&cell, 12001 - flood.unknown);
+    assert_true(tn__clock_awake() - began >= TN_SECOND * 5 / 4); /* two members may serve it */
+    group_cell_end(&cell);
+}
+
 static void a_group_is_closed_and_opened_again_beside_others(void **state)
 {
     (void)state;
@@ -478,6 +499,7 @@ int main(void)
         cmocka_unit_test(what_was_committed_survives_a_restart_of_all),
         cmocka_unit_test(C2_a_member_that_was_away_catches_up),
         cmocka_unit_test(C2_a_member_that_was_away_is_served_no_faster_than_allowed),
+        cmocka_unit_test(C2_short_entries_count_for_what_they_cost),
         cmocka_unit_test(a_group_is_closed_and_opened_again_beside_others),
         cmocka_unit_test(a_quorum_read_sees_all_that_was_committed_before_it),
         cmocka_unit_test(a_stale_read_tells_slot_and_age),
