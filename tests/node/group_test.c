@@ -279,9 +279,11 @@ static void propose_long(uint32_t count, uint32_t bytes)
 {
     uint8_t *value = calloc(1, bytes);
     assert_non_null(value);
-    struct tn_propose_options options = {.machine = GROUP_MACHINE, .timeout_ns = CELL_PATIENCE_NS};
+    struct tn_propose_options options = {
+        .machine = GROUP_MACHINE, .timeout_ns = CELL_PATIENCE_NS, .client = 77};
     for (uint32_t i = 0; i < count; i++) {
         uint32_t length = i == 1 ? bytes : bytes / 16;
+        options.sequence = i + 1; /* a forward that was lost is sent again */
         snprintf((char *)value, bytes, "add v %u and more", i);
         assert_int_equal(
             tn_group_propose_wait(cell.groups[0], value, length, &options, NULL, 0, NULL), 0);
