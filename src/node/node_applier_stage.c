@@ -190,7 +190,7 @@ static void execute_quick(struct tn__groups *groups, const struct quick *quick)
 /* Who waits for an execution here? Nobody does at most members most of the time. */
 static bool is_awaited(const struct tn_group *group)
 {
-    return atomic_load_explicit(&group->calls, memory_order_relaxed) > 0 ||
+    return tn__call_count_now(&group->calls) > 0 ||
            atomic_load_explicit(&group->reads_count, memory_order_relaxed) > 0 ||
            !atomic_load_explicit(&group->unhurried, memory_order_relaxed);
 }

@@ -473,7 +473,7 @@ void tn__group_status(struct tn_group *group, struct tn_group_status *status)
     status->executed = atomic_load(&group->executed);
     status->log.applied = status->executed; /* its machine hears of it later, if at all */
     status->stalled = atomic_load(&group->stalled);
-    status->calls = (uint32_t)(atomic_load(&group->calls) / TN_CALLS_ONE);
+    status->calls = tn__call_count_now(&group->calls);
     status->retries = atomic_load(&group->retries);
     status->unknowns = atomic_load(&group->unknowns);
     status->once_ids = atomic_load(&group->once_ids);

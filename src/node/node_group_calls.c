@@ -68,7 +68,7 @@ static void list_remove(struct tn_proposal *call)
 void tn__call_end(struct tn_proposal *call, const struct tn_proposal_result *result)
 {
     struct tn_group *group = call->group;
-    atomic_fetch_sub(&group->calls, TN_CALLS_ONE + call->value_bytes);
+    tn__call_count_end(&group->calls, 1, call->value_bytes);
     if (result->error == TN_ERROR_UNKNOWN) {
         atomic_fetch_add(&group->unknowns, 1);
     }

@@ -57,14 +57,8 @@ static int check_value(const struct tn_group *group, const struct tn_propose_val
 /* N6: so many calls and bytes of a group at this node; each group has its own share. */
 static bool admit(struct tn_group *group, uint32_t count, uint64_t bytes)
 {
-    uint64_t calls = atomic_fetch_add(&group->calls, count * TN_CALLS_ONE + bytes);
-    uint64_t before = calls % TN_CALLS_ONE;
-    if (calls / TN_CALLS_ONE + count <= group->calls_max &&
-        (before == 0 || before + bytes <= group->calls_bytes_max)) {
-        return true;
-    }
-    atomic_fetch_sub(&group->calls, count * TN_CALLS_ONE + bytes);
-    return false;
+    return tn__call_count_add(&group->calls, count, bytes, group->calls_max,
+                              group->calls_bytes_max);
 }
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
@@ -215,7 +209,7 @@ static int propose(struct tn_group *group, const struct tn_propose_value *values
         tn__block_retain(&newest->block, 1);
     }
     if (!tn__groups_leave_calls(group->groups, &newest->submit, &oldest->submit, count)) {
-        atomic_fetch_sub(&group->calls, count * TN_CALLS_ONE + bytes);
+        tn__call_count_end(&group->calls, count, bytes);
         for (struct tn__op *op = &newest->submit; op != NULL;) {
             struct tn__op *older = op == &oldest->submit ? NULL : op->next;
             free((uint8_t *)op - offsetof(struct tn_proposal, submit));

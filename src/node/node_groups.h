@@ -7,6 +7,7 @@
  *   node_group_calls.c    proposals from propose to their outcome (N4)
  *   node_group_table.c    proposals under way, by number
  *   node_crowd.c          when calls wait for each other
+ *   node_call_count.h     how many are under way
  *   node_group_propose.c  the side of the callers: propose, cancel, wait
  *   node_group_read.c     barriers (Reads 3)
  *   node_group_world.c    the driver's world: records, messages, commits; frames in and out
@@ -31,6 +32,7 @@
 
 #include <tenure/group.h>
 
+#include "node/node_call_count.h"
 #include "node/node_crowd.h"
 #include "node/node_payload.h"
 #include "os/file_ring.h"
@@ -388,9 +390,6 @@ void tn__loaded_free(struct tn__loaded *loaded);
 
 /* ---- Groups ---------------------------------------------------------------------------------- */
 
-/* N6: calls under way are counted, and their bytes, in one word: every proposal writes it twice. */
-#define TN_CALLS_ONE (1ULL << 40)
-
 struct tn_group {
     struct tn_node *node;
     struct tn__groups *groups;
@@ -415,7 +414,7 @@ struct tn_group {
     /* [any] */
     _Atomic bool closed; /* takes no more */
     uint8_t apart_from_options[TN_APART_BYTES];
-    _Atomic uint64_t calls; /* under way: so many TN_CALLS_ONE, and the bytes of their values */
+    struct tn__call_count calls; /* under way; from its second half on the applier writes */
     _Atomic uint32_t reads_count;
     _Atomic uint64_t executed;
     _Atomic uint32_t stalled;
