@@ -261,7 +261,75 @@ static void finish_records(struct tn__log_turn *turn)
     }
 }
 
-static void note_deadline(struct tn__log_turn *turn)
+/* ---- Steadiness ------------------------------------------------------------------------------ */
+
+/* While all goes well, most of what a step may have made possible cannot be: who leads and who
+ * governs is as it was, nobody reads, nothing is forwarded. It is not looked for then: that looks
+ * at the whole machine, and with many groups none of it is in the processor. */
+enum steadiness {
+    UNSTEADY = 0,
+    STEADY_LEADER,
+    STEADY_FOLLOWER,
+};
+
+/* Of a step that began calm (is_calm()), and has committed what it could. */
+static enum steadiness steadiness_of(const struct tn__log_turn *turn)
+{
+    const struct tn_log *log = turn->log;
+    const struct tn_log_event *event = turn->event;
+    bool is_message = event->kind == TN_LOG_EVENT_MESSAGE;
+    bool same = log->configurations.count == 1 &&
+                log->configurations.list[0].version == turn->version && log->full == 0 &&
+                log->losing == 0 && log->stopped == 0 && log->guests.waiting == 0 &&
+                log->own.count == log->own.waiting && /* nothing is forwarded */
+                log->shown_leader == log->leader && log->fetch_at == TN_TIME_NEVER;
+    if (!same) {
+        return UNSTEADY;
+    }
+    if (log->proposer.phase == TN__LOG_LEADING) {
+        bool usual = event->kind == TN_LOG_EVENT_PROPOSE ||
+                     (is_message && event->message->kind == TN_LOG_ACCEPTED);
+        return usual && log->shown_state == TN_LOG_STATE_ACTIVE &&
+                       log->prepare_at == TN_TIME_NEVER && log->heartbeat_last != 0
+                   ? STEADY_LEADER
+                   : UNSTEADY;
+    }
+    tn_assert(log->proposer.phase == TN__LOG_IDLE);
+    return is_message && event->message->kind == TN_LOG_ACCEPT &&
+                   log->shown_state == TN_LOG_STATE_FOLLOWER && log->tenure_end == 0 &&
+                   log->own.count == 0 && log->resolve_upto <= tn__log_committed(log)
+               ? STEADY_FOLLOWER
+               : UNSTEADY;
+}
+
+/* What has become possible. */
+static void settle_work(struct tn__log_turn *turn, enum steadiness steadiness)
+{
+    tn_assert(turn->log->stopped == 0);
+    if (steadiness == UNSTEADY) {
+        tn__log_advanced(turn);
+    }
+    tn__log_shrink(turn);
+    if (steadiness == UNSTEADY) {
+        tn__log_role_due(turn);
+    }
+    if (steadiness != STEADY_FOLLOWER) {
+        tn__log_pump(turn);
+        tn__log_followers_due(turn);
+    }
+    if (steadiness == UNSTEADY) {
+        tn__log_forward_due(turn);
+    }
+    if (steadiness != STEADY_LEADER) {
+        tn__log_catch_up_due(turn);
+    }
+    tn__log_poll_due(turn);
+    if (steadiness == UNSTEADY) {
+        tn__log_reads_due(turn);
+    }
+}
+
+static void note_deadline(struct tn__log_turn *turn, enum steadiness steadiness)
 {
     struct tn_log *log = turn->log;
     if (turn->left) {
@@ -269,7 +337,14 @@ static void note_deadline(struct tn__log_turn *turn)
         return;
     }
     tn_time deadline = TN_TIME_NEVER;
-    if (log->stopped == 0) {
+    if (steadiness == STEADY_FOLLOWER) {
+        deadline = tn__log_catch_up_deadline(log);
+    } else if (steadiness == STEADY_LEADER) {
+        deadline = tn__log_followers_deadline(log);
+        if (log->tenure_end != 0 && tn__log_is_leased(log)) {
+            deadline = tn__log_earlier(deadline, log->tenure_end);
+        }
+    } else if (log->stopped == 0) {
         deadline = tn__log_leader_deadline(log);
         deadline = tn__log_earlier(deadline, tn__log_followers_deadline(log));
         deadline = tn__log_earlier(deadline, tn__log_forward_deadline(log, turn->now));
@@ -280,29 +355,25 @@ static void note_deadline(struct tn__log_turn *turn)
     tn_assert(log->forgets_count == 0);
 }
 
-static void settle(struct tn__log_turn *turn)
+static void settle(struct tn__log_turn *turn, bool calm)
 {
     struct tn_log *log = turn->log;
+    enum steadiness steadiness = UNSTEADY;
     if (log->stopped == 0) {
         tn__log_commit(turn);
-        tn__log_advanced(turn);
-        tn__log_shrink(turn);
-        tn__log_role_due(turn);
-        tn__log_pump(turn);
-        tn__log_followers_due(turn);
-        tn__log_forward_due(turn);
-        tn__log_catch_up_due(turn);
-        tn__log_poll_due(turn);
-        tn__log_reads_due(turn);
+        steadiness = calm ? steadiness_of(turn) : UNSTEADY;
+        settle_work(turn, steadiness);
         settle_age(log);
         settle_durable(log);
     } else {
         settle_stopped(turn);
     }
-    show_state(turn);
+    if (steadiness == UNSTEADY) {
+        show_state(turn);
+    }
     finish_records(turn);
     tn__log_flush_forgets(turn);
-    note_deadline(turn);
+    note_deadline(turn, steadiness);
     tn_assert(log->written <= log->writes);
 }
 
@@ -345,7 +416,7 @@ static bool settle_little(struct tn__log_turn *turn)
     }
     if (event->kind == TN_LOG_EVENT_MESSAGE && event->message->kind == TN_LOG_ACCEPTED &&
         is_mere_vote(turn)) {
-        note_deadline(turn);
+        note_deadline(turn, steadiness_of(turn));
         if (turn->log->deadline <= turn->now) {
             return false; /* it was the first word of a new incarnation */
         }
@@ -431,7 +502,11 @@ static void dispatch(struct tn__log_turn *turn)
 void tn_log_step(struct tn_log *log, const struct tn_log_event *event,
                  struct tn_log_effects *effects)
 {
-    struct tn__log_turn turn = {.log = log, .event = event, .effects = effects, .now = event->now};
+    struct tn__log_turn turn = {.log = log,
+                                .event = event,
+                                .effects = effects,
+                                .now = event->now,
+                                .version = log->configurations.list[0].version};
     tn_assert(log != NULL && effects != NULL);
     tn_assert(event->kind >= TN_LOG_EVENT_MESSAGE && event->kind <= TN_LOG_EVENT_RETAIN);
     effects->entries_count = 0;
@@ -446,7 +521,7 @@ void tn_log_step(struct tn_log *log, const struct tn_log_event *event,
     bool calm = is_calm(log, event->now);
     dispatch(&turn);
     if (!calm || !settle_little(&turn)) {
-        settle(&turn);
+        settle(&turn, calm);
     }
 }
 

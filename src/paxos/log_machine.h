@@ -217,7 +217,8 @@ struct tn__log_turn {
     const struct tn_log_event *event;
     struct tn_log_effects *effects;
     tn_time now;
-    bool left; /* work is left over */
+    bool left;        /* work is left over */
+    uint32_t version; /* of the configuration in force when the step began */
 };
 
 /* ---- Small things ---------------------------------------------------------------------------- */
