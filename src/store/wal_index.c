@@ -85,6 +85,9 @@ static uint64_t group_bound(const struct tn__wal_index *index, uint32_t group)
 {
     uint64_t low = 0;
     uint64_t high = index->groups_count;
+    if (group < high && index->groups[group].group == group) {
+        return group; /* ids are mostly 0, 1, 2 ...: then each is its place */
+    }
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         if (index->groups[middle].group < group) {

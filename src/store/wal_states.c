@@ -23,6 +23,9 @@ static uint64_t lower_bound(const struct tn__wal_states *states, uint32_t group)
 {
     uint64_t low = 0;
     uint64_t high = states->count;
+    if (group < high && states->items[group].group == group) {
+        return group; /* ids are mostly 0, 1, 2 ...: then each is its place */
+    }
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         if (states->items[middle].group < group) {
@@ -54,8 +57,8 @@ static struct tn__wal_state *find_or_add(struct tn__wal_states *states, uint32_t
     states->items = block;
     memmove(&states->items[at + 1], &states->items[at],
             (states->count - at) * sizeof(states->items[0]));
-    states->items[at] = (struct tn__wal_state){
-        .group = group, .retained = 1, .doubtful = states->all_doubtful};
+    states->items[at] =
+        (struct tn__wal_state){.group = group, .retained = 1, .doubtful = states->all_doubtful};
     states->count++;
     return &states->items[at];
 }
