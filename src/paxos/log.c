@@ -384,8 +384,9 @@ static void settle(struct tn__log_turn *turn, bool calm)
 static bool is_calm(const struct tn_log *log, tn_time now)
 {
     tn_assert(log->retired <= 1);
-    return now < log->deadline && log->stopped == 0 && log->damaged == 0 && log->retired == 0 &&
-           log->losing == 0 && log->proposer.phase != TN__LOG_PREPARING &&
+    bool over = log->tenure_end != 0 && log->tenure_end <= now; /* no deadline while it is idle */
+    return now < log->deadline && !over && log->stopped == 0 && log->damaged == 0 &&
+           log->retired == 0 && log->losing == 0 && log->proposer.phase != TN__LOG_PREPARING &&
            log->behind_since == TN_TIME_NEVER && log->fetch_at == TN_TIME_NEVER &&
            log->reads.phase == TN__LOG_ROUND_NONE && log->reads.head == log->reads.tail;
 }

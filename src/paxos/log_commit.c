@@ -129,7 +129,8 @@ static uint64_t needed_from(const struct tn_log *log)
 void tn__log_shrink(struct tn__log_turn *turn)
 {
     struct tn_log *log = turn->log;
-    uint64_t needed = needed_from(log);
+    /* Looked at only when more is committed: else there is little to gain. */
+    uint64_t needed = turn->effects->commit_count > 0 ? needed_from(log) : 0;
     for (uint32_t dropped = 0; log->acceptor.first <= tn__log_committed(log); dropped++) {
         bool full = log->retained_bytes > log->options.retain_bytes;
         if (!full && log->acceptor.first >= needed) {

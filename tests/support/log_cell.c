@@ -331,7 +331,11 @@ void cell_step(struct log_cell *cell, uint32_t index, struct tn_log_event *event
     event->random = tn__random_next(&cell->random);
     cell->steps++;
     uint64_t committed = node->committed;
-    tn_log_step(node->log, event, cell->effects);
+    if (cell->twins) {
+        cell_step_twins(cell, node->log, &node->options, event);
+    } else {
+        tn_log_step(node->log, event, cell->effects);
+    }
     carry_out(node);
     tn_log_check(node->log, cell->now);
     let_go_held(node);

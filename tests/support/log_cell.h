@@ -107,6 +107,7 @@ struct log_cell {
     uint64_t random;
     bool slow_disks;      /* writes complete only by cell_write_done() */
     bool slow_appliers;   /* APPLIED only by cell_apply() */
+    bool twins;           /* each step is made by a copy too, which looks at everything */
     uint32_t cut;         /* members that neither send nor receive */
     uint32_t value_bytes; /* of each proposal. [100] */
     uint64_t contents;    /* given out so far */
@@ -136,6 +137,10 @@ void log_cell_connect(struct log_cell *cell, uint32_t node, uint32_t to);
 /* A message reaches a node, as new payloads of its own. */
 void cell_give(struct cell_node *node, const struct cell_mail *mail);
 void cell_step(struct log_cell *cell, uint32_t node, struct tn_log_event *event);
+/* The step, and the same by a copy whose deadline has come, so that it takes nothing for steady:
+ * both say the same, and the one that looks at less is not due later. */
+void cell_step_twins(struct log_cell *cell, struct tn_log *log,
+                     const struct tn_log_options *options, const struct tn_log_event *event);
 void cell_event(struct log_cell *cell, uint32_t node, enum tn_log_event_kind kind, uint64_t number);
 /* N1: `node` owns the lease until then; 0: no more. */
 void cell_tenure(struct log_cell *cell, uint32_t node, uint64_t token, tn_time deadline);

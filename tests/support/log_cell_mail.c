@@ -1,4 +1,4 @@
-/* The small cell of logs: its mail, its time, and looking into it. */
+/* The small cell of logs: its mail, its time, looking into it, and twins. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "paxos/log_machine.h"
 #include "support/log_cell.h"
 
 /* ---- Mail ------------------------------------------------------------------------------------ */
@@ -169,4 +170,37 @@ bool cell_agrees(struct log_cell *cell, uint64_t slots)
 uint64_t cell_random(struct log_cell *cell, uint64_t below)
 {
     return tn__random_below(&cell->random, below);
+}
+
+/* ---- Twins ------------------------------------------------------------------------------------
+ */
+
+static bool same_effects(const struct tn_log_effects *a, const struct tn_log_effects *b)
+{
+    return memcmp(a, b, offsetof(struct tn_log_effects, records)) == 0 &&
+           memcmp(a->records, b->records, a->records_count * sizeof(a->records[0])) == 0 &&
+           memcmp(a->messages, b->messages, a->messages_count * sizeof(a->messages[0])) == 0 &&
+           memcmp(a->notices, b->notices, a->notices_count * sizeof(a->notices[0])) == 0 &&
+           memcmp(a->loads, b->loads, a->loads_count * sizeof(a->loads[0])) == 0 &&
+           memcmp(a->forgets, b->forgets, a->forgets_count * sizeof(a->forgets[0])) == 0 &&
+           memcmp(a->entries, b->entries, a->entries_count * sizeof(a->entries[0])) == 0;
+}
+
+void cell_step_twins(struct log_cell *cell, struct tn_log *log,
+                     const struct tn_log_options *options, const struct tn_log_event *event)
+{
+    size_t bytes = tn_log_size(options);
+    struct tn_log *twin = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    struct tn_log_effects *effects = calloc(1, sizeof(*effects));
+    assert_non_null(twin);
+    assert_non_null(effects);
+    memcpy(twin, log, bytes);
+    memset(cell->effects, 0, sizeof(*cell->effects)); /* between the fields too */
+    twin->deadline = 0;
+    tn_log_step(twin, event, effects);
+    tn_log_step(log, event, cell->effects);
+    assert_true(same_effects(cell->effects, effects));
+    assert_true(log->deadline <= twin->deadline); /* a timer too early does no harm */
+    free(effects);
+    free(twin);
 }

@@ -181,6 +181,7 @@ static void play(const struct weather *weather, uint64_t seed)
     struct tn_log_options base = {
         .mode = weather->mode, .window_slots = weather->window, .retain_slots = weather->retain};
     struct log_cell *cell = cell_new(weather->nodes, &base);
+    cell->twins = seed % 4 == 0;
     uint64_t token = 0;
     cell->random = seed;
     cell->slow_disks = true;
