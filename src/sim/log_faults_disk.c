@@ -8,7 +8,9 @@
 
 #define SEGMENTS_MAX 4096U
 #define BLOCK 512U
-/* So many bytes at the end of the newest segment's content are left alone: the last batches. */
+/* So many bytes at the end of the newest segment's content are left alone, or as many as the two
+ * longest batches can have: no later one vouches for the last batch, so nothing can tell that it is
+ * harmed from its never having been written as a whole. */
 #define TAIL_BYTES 32768U
 #define MILLION 1000000U
 
@@ -117,11 +119,19 @@ void tn__log_faults_look_at_hurt(struct tn__log_faults *faults)
 
 /* ---- Lies ------------------------------------------------------------------------------------ */
 
+static uint64_t tail_bytes(const struct tn__log_faults *faults, uint32_t process)
+{
+    uint64_t longest = 2 * tn__log_world_batch_bytes(faults->world, process);
+    return longest > TAIL_BYTES ? longest : TAIL_BYTES;
+}
+
 /* A block of a segment that is surely vouched for by a later batch: of an older segment, or far
  * from the end of the newest. False: there is none. */
-static bool pick_block(struct tn__log_faults *faults, const struct tn__sim_disk *disk,
-                       uint32_t *segment, uint64_t *offset)
+static bool pick_block(struct tn__log_faults *faults, uint32_t process, uint32_t *segment,
+                       uint64_t *offset)
 {
+    const struct tn__sim_disk *disk = tn__log_world_disk(faults->world, process);
+    uint64_t tail = tail_bytes(faults, process);
     struct extent extent;
     if (!extent_of(disk, &extent)) {
         return false;
@@ -132,8 +142,8 @@ static bool pick_block(struct tn__log_faults *faults, const struct tn__sim_disk 
     uint64_t end = 0;
     bool found = segment_of(disk, *segment, &bytes, &end);
     if (*segment == extent.newest) {
-        bytes = extent.end > TAIL_BYTES ? extent.end - TAIL_BYTES : 0;
-    } else if (*segment + 1 == extent.newest && extent.end < TAIL_BYTES) {
+        bytes = extent.end > tail ? extent.end - tail : 0;
+    } else if (*segment + 1 == extent.newest && extent.end < tail) {
         return false;
     }
     if (!found || bytes < BLOCK) {
@@ -156,7 +166,7 @@ static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32
 {
     uint32_t segment = 0;
     uint64_t offset = 0;
-    if (!pick_block(faults, disk, &segment, &offset)) {
+    if (!pick_block(faults, process, &segment, &offset)) {
         return false;
     }
     uint8_t block[BLOCK] = {0};
@@ -174,7 +184,7 @@ static bool lie(struct tn__log_faults *faults, struct tn__sim_disk *disk, uint32
         }
         break;
     case TN_LOG_FAULT_MISDIRECTED:
-        if (!pick_block(faults, disk, &other, &other_offset)) {
+        if (!pick_block(faults, process, &other, &other_offset)) {
             return false;
         }
         is_there = look_at_block(disk, other, other_offset, block);

@@ -345,6 +345,7 @@ static void begin_process(struct tn__log_world *world, uint32_t index)
                                .rate_ppm = MILLION};
     process->starts = 0;
     process->segment_known = 0;
+    process->batch_bytes = 0;
     process->is_paused = false;
     process->has_failed = false;
     process->waiting_count = 0;

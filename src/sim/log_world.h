@@ -227,6 +227,8 @@ uint64_t tn__log_world_dropped(const struct tn__log_world *world, uint32_t proce
 bool tn__log_world_has_failed(const struct tn__log_world *world, uint32_t process);
 /* Would a start find the log damaged again? W3: until a healing of all groups is on the disk. */
 bool tn__log_world_is_damaged(const struct tn__log_world *world, uint32_t process);
+/* Of the longest batch that was ever written to its log. */
+uint64_t tn__log_world_batch_bytes(const struct tn__log_world *world, uint32_t process);
 uint32_t tn__log_world_payloads(const struct tn__log_world *world, uint32_t process);
 
 /* Start a process that is down. Errors: those of tn__wal_open(), TN_ERROR_IO after a planned crash

@@ -115,6 +115,7 @@ struct tn__log_process {
     uint64_t restart_word; /* 0: down */
     uint64_t starts;
     uint64_t segment_known; /* as the durable words keep it (W3) */
+    uint64_t batch_bytes;   /* of the longest batch that was ever written */
     tn_time timer_due;      /* the deadline, local, that `timer` was planned for */
     uint32_t index;
     uint32_t crash_in; /* effects until a crash; 0: none is armed */

@@ -540,6 +540,11 @@ bool tn__log_world_is_damaged(const struct tn__log_world *world, uint32_t proces
     return world->processes[process].is_damaged;
 }
 
+uint64_t tn__log_world_batch_bytes(const struct tn__log_world *world, uint32_t process)
+{
+    return world->processes[process].batch_bytes;
+}
+
 uint32_t tn__log_world_payloads(const struct tn__log_world *world, uint32_t process)
 {
     return world->processes[process].payloads.live;

@@ -497,6 +497,8 @@ static int write_batch(struct tn__log_process *process)
                                         tn__random_below(&world->random, 30) == 0)) {
         return TN_OK;
     }
+    uint64_t bytes = tn__wal_batch_bytes(process->writing.wal);
+    process->batch_bytes = bytes > process->batch_bytes ? bytes : process->batch_bytes;
     int error = tn__wal_write(process->wal, process->writing.wal);
     if (error == TN_OK) {
         error = tn__wal_index(process->wal, process->writing.wal);
