@@ -290,7 +290,9 @@ static int run(struct log_view *view, const char *action, const char *path)
     tn__text_init(&text, why, sizeof(why));
     int error = files.operations->open_directory(files.context, path, false, &scan->directory);
     if (error != TN_OK) {
-        return tn__tool_fail(view->tool, TN_CMD_FAILED, "unreadable", tn_strerror(error), NULL);
+        tn__text_add(&text, "%s cannot be opened as a directory (%s): name a node's data directory",
+                     path, error == TN_ERROR_NOT_FOUND ? "it does not exist" : tn_strerror(error));
+        return tn__tool_fail(view->tool, TN_CMD_FAILED, "unreadable", why, NULL);
     }
     if (is_locked(&files, scan->directory)) {
         fprintf(stderr, "tenure: a node is using %s: the end of its log may look torn\n", path);

@@ -259,6 +259,8 @@ static void W5_wrong_usage_and_missing_logs_are_said(void **state)
     assert_int_equal(run_on("verify", ""), 1);
     assert_non_null(strstr(output, "there is no log in that directory"));
     assert_int_equal(run("verify /nonexistent/directory"), 1);
+    assert_non_null(strstr(output, "/nonexistent/directory"));
+    assert_non_null(strstr(output, "does not exist"));
     assert_int_equal(run_on("mend", ""), 2);
     assert_non_null(strstr(output, "list|dump|verify"));
     assert_int_equal(run("verify"), 2);
