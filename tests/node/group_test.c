@@ -71,7 +71,9 @@ static void N4_free_proposals_of_every_member_are_executed_by_all_in_one_order(v
 struct flood {
     _Atomic uint32_t done;
     _Atomic uint32_t failed;
-    _Atomic uint32_t unknown; /* a forward that was not answered in time: on a slow machine only */
+    /* Maybe not executed: a forward was not answered in time, or its leader lost its tenure before
+     * it was proposed. On a slow machine only. */
+    _Atomic uint32_t unknown;
     _Atomic uint32_t busy;
     _Atomic uint64_t last_slot;
     _Atomic bool disordered;
@@ -80,7 +82,7 @@ struct flood {
 static void on_flood(void *data, const struct tn_proposal_result *result)
 {
     struct flood *flood = data;
-    if (result->error == TN_ERROR_UNKNOWN) {
+    if (result->error == TN_ERROR_UNKNOWN || result->error == TN_ERROR_NO_QUORUM) {
         atomic_fetch_add(&flood->unknown, 1);
     } else if (result->error != 0) {
         atomic_fetch_add(&flood->failed, 1);

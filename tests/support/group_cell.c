@@ -153,7 +153,11 @@ uint64_t group_cell_add(struct group_cell *cell, uint32_t index, char key, uint6
         .client = 1000 + index,
         .sequence = ++cell->sequences[index],
     };
-    int error = group_cell_try(cell, index, key, number, &options, &result);
+    tn_time since = 0;
+    int error;
+    do { /* on a slow machine a leader may lose its tenure meanwhile */
+        error = group_cell_try(cell, index, key, number, &options, &result);
+    } while (error == TN_ERROR_NO_QUORUM && cell_patience(&since));
     if (error != 0) {
         fail_msg("propose at node %u: %s", index, tn_err_name(error));
     }
