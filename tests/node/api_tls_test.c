@@ -74,8 +74,7 @@ static int set_up(void **state)
         print_message("openssl or curl is missing: nothing is tested here\n");
         return 0;
     }
-    test_temporary(folder, sizeof(folder), "tenure-tls-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_true(test_temporary_folder(folder, sizeof(folder), "tenure-tls"));
     char *command = NULL;
     assert_true(asprintf(&command, script, folder) > 0);
     assert_int_equal(shell(command), 0);

@@ -29,8 +29,7 @@ static const char *path_of(uint32_t slot, const char *file)
 static int make_certificates(void **state)
 {
     (void)state;
-    test_temporary(directory, sizeof(directory), "tenure-tls-XXXXXX");
-    assert_non_null(mkdtemp(directory));
+    assert_true(test_temporary_folder(directory, sizeof(directory), "tenure-tls"));
     char command[512];
     snprintf(command, sizeof(command), "sh '%s/tests/support/certificates.sh' %s", TN_SOURCE_DIR,
              directory);

@@ -129,8 +129,7 @@ static void test_bytes_that_are_no_text_are_refused(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    test_temporary(folder, sizeof(folder), "tenure-play-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
+    if (!test_temporary_folder(folder, sizeof(folder), "tenure-play")) {
         return -1;
     }
     snprintf(scenario, sizeof(scenario), "%s/story.txt", folder);

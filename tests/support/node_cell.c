@@ -70,8 +70,7 @@ void cell_make(struct cell *cell, uint32_t count, const char *host)
 {
     memset(cell, 0, sizeof(*cell));
     cell->count = count;
-    test_temporary(cell->directory, sizeof(cell->directory), "tenure-node-XXXXXX");
-    assert_non_null(mkdtemp(cell->directory));
+    assert_true(test_temporary_folder(cell->directory, sizeof(cell->directory), "tenure-node"));
     cell->table.name = "fast";
     cell->table.options.proposer_ns = CELL_PROPOSER_NS;
     int held[CELL_NODES_MAX];

@@ -32,10 +32,9 @@ static tn__file directory;
 static int set_up(void **state)
 {
     (void)state;
-    test_temporary(path, sizeof(path), "tenure-files-XXXXXX");
     files = tn__file_posix();
     operations = files.operations;
-    if (mkdtemp(path) == NULL) {
+    if (!test_temporary_folder(path, sizeof(path), "tenure-files")) {
         return -1;
     }
     return operations->open_directory(files.context, path, false, &directory);

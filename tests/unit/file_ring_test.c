@@ -34,9 +34,8 @@ static struct tn__file_ring *ring;
 static int set_up(void **state)
 {
     (void)state;
-    test_temporary(path, sizeof(path), "tenure-ring-XXXXXX");
     files = tn__file_posix();
-    if (mkdtemp(path) == NULL) {
+    if (!test_temporary_folder(path, sizeof(path), "tenure-ring")) {
         return -1;
     }
     ring = NULL;

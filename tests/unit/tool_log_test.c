@@ -76,9 +76,8 @@ static void write_log(void)
 static int set_up(void **state)
 {
     (void)state;
-    test_temporary(path, sizeof(path), "tenure-log-XXXXXX");
     files = tn__file_posix();
-    if (mkdtemp(path) == NULL) {
+    if (!test_temporary_folder(path, sizeof(path), "tenure-log")) {
         return -1;
     }
     return files.operations->open_directory(files.context, path, false, &directory);
