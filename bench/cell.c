@@ -79,7 +79,8 @@ void cell_make(struct cell *cell, const struct tn_lease_table_options *table,
     *cell = (struct cell){.run = run, .table = {.name = "bench", .options = *table}};
     cell->page =
         mmap(NULL, sizeof(*cell->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    snprintf(cell->dir, sizeof(cell->dir), "/tmp/tenure-bench.XXXXXX");
+    const char *base = getenv("TMPDIR");
+    snprintf(cell->dir, sizeof(cell->dir), "%s/tenure-bench.XXXXXX", base != NULL ? base : "/tmp");
     if (cell->page == MAP_FAILED || mkdtemp(cell->dir) == NULL) {
         die("a place for the cell");
     }

@@ -38,7 +38,7 @@ struct cell_page {
 struct cell {
     struct cell_page *page;
     pid_t pids[CELL_MEMBERS]; /* 0: down */
-    char dir[64];
+    char dir[256];
     uint16_t ports[CELL_MEMBERS];
     uint32_t by_thread; /* bits: members whose log a thread writes */
     struct tn_node_table table;

@@ -125,7 +125,8 @@ struct tn_node_options {
  * says in a sentence what is wrong and what to do. The node is a learner at once and votes once D_Q
  * has passed (A4). A member that cannot be reached is no error: it is dialled until it answers.
  * Errors:
- *   TN_ERROR_INVALID         an option is out of range, or options contradict each other
+ *   TN_ERROR_INVALID         an option is out of range, or options contradict each other, or
+ *                            `data_dir` is no directory
  *   TN_ERROR_NO_MEMORY       no memory for tables of this size, or no thread
  *   TN_ERROR_IO              a file or socket operation failed
  *   TN_ERROR_NOT_FOUND       the data directory is empty and `bootstrap` is not set (V4), or its

@@ -27,6 +27,10 @@ int tn__file_posix_error(int number)
     switch (number) {
     case ENOENT:
         return TN_ERROR_NOT_FOUND;
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
+        return TN_ERROR_INVALID;
     case ENOSPC:
     case EDQUOT:
         return TN_ERROR_DISK_FULL;

@@ -242,7 +242,8 @@ static void a_directory_that_is_a_file_or_has_no_parent_is_refused(void **state)
     struct cell cell;
     cell_make(&cell, 1, "127.0.0.1");
     cell.nodes[0].options.data_dir = "/dev/null";
-    cell_start_refused(&cell, 0, TN_ERROR_IO);
+    cell_start_refused(&cell, 0, TN_ERROR_INVALID);
+    assert_non_null(strstr(cell.nodes[0].why, "no directory"));
     cell.nodes[0].options.data_dir = "/nowhere/at/all";
     cell_start_refused(&cell, 0, TN_ERROR_NOT_FOUND);
     cell_end(&cell);
