@@ -63,24 +63,27 @@ static void flight(uint32_t rounds, double seconds, uint32_t in_flight, uint32_t
     log_cell_end(&cell);
 }
 
-static void groups(uint32_t rounds, double seconds, uint32_t count, bool compared)
+static void groups(uint32_t rounds, double seconds, uint32_t count, uint32_t in_flight,
+                   bool compared)
 {
     struct log_cell cell;
     log_cell_start(&cell, count, false, 0);
     for (uint32_t i = 0; i < rounds; i++) {
         struct log_result one = {0}, many;
         struct log_order order = {
-            .in_flight = 256, .value_bytes = 100, .groups = 1, .seconds = seconds};
+            .in_flight = in_flight, .value_bytes = 100, .groups = 1, .seconds = seconds};
         if (compared) {
             log_cell_order(&cell, &order, &one);
         }
         order.groups = count;
         log_cell_order(&cell, &order, &many);
-        printf("{\"groups\": %u, \"rate_one\": %.0f, \"rate_many\": %.0f, \"median_one_us\": %.1f, "
+        printf("{\"groups\": %u, \"in_flight\": %u, \"rate_one\": %.0f, \"rate_many\": %.0f, "
+               "\"median_one_us\": %.1f, "
                "\"median_many_us\": %.1f, \"cpu_one_us\": %.3f, \"cpu_many_us\": %.3f, "
                "\"a_batch_one\": %.1f, \"a_batch_many\": %.1f, \"a_turn_many\": %.1f}\n",
-               count, one.load.rate, many.load.rate, one.load.median_us, many.load.median_us,
-               one.cpu_us, many.cpu_us, one.a_batch[0], many.a_batch[0], many.a_turn);
+               count, in_flight, one.load.rate, many.load.rate, one.load.median_us,
+               many.load.median_us, one.cpu_us, many.cpu_us, one.a_batch[0], many.a_batch[0],
+               many.a_turn);
         fflush(stdout);
     }
     log_cell_end(&cell);
@@ -249,7 +252,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "flight") == 0 || strcmp(argv[1], "alone") == 0) {
         flight(rounds, seconds, number, bytes, argv[1][0] == 'f');
     } else if (strcmp(argv[1], "groups") == 0 || strcmp(argv[1], "many") == 0) {
-        groups(rounds, seconds, number, argv[1][0] == 'g');
+        groups(rounds, seconds, number, argc > 5 ? bytes : 256, argv[1][0] == 'g');
     } else if (strcmp(argv[1], "catchup") == 0) {
         for (uint32_t i = 0; i < rounds; i++) {
             catch_up(seconds, number);

@@ -185,37 +185,57 @@ static void advance_first(struct tn__wal *wal)
     wal->segment_first = needed > wal->segment_first ? needed : wal->segment_first;
 }
 
-/* The writer begins with the next segment when so much of this one is used, three quarters in any
- * case. The first segment of a run is so small that its successor is begun at once. */
-enum { QUARTERS_IDLE = 2, QUARTERS_BUSY = 3 };
+/* While batches follow each other the next segment grows with the use of this one, and is whole
+ * when three quarters are used: zeros in small portions all the time make no batch wait for long,
+ * which a quarter of the time with large ones did. */
+#define ZEROS_BESIDE ((uint64_t)256 << 10)
+#define PARTS 1024U
 
-static bool wants_next(const struct tn__wal *wal, uint64_t used_quarters)
+/* How much of the next segment there should be by now. */
+static uint64_t zeros_goal(const struct tn__wal *wal)
 {
     const struct tn__wal_current *current = &wal->current;
-    return current->bytes < wal->options.segment_bytes ||
-           current->at >= current->bytes / 4 * used_quarters;
+    uint64_t limit = current->bytes / 4 * 3;
+    if (current->at >= limit) {
+        return wal->options.segment_bytes;
+    }
+    uint64_t part = limit >= PARTS ? current->at / (limit / PARTS) : PARTS;
+    return wal->options.segment_bytes / PARTS * (part < PARTS ? part : PARTS);
+}
+
+/* How many zeros to write now, in whole blocks. Those that are left when it is to be whole are due
+ * however few they are, and what comes after the zeros too: then this is one block. */
+static uint64_t zeros_due(const struct tn__wal *wal)
+{
+    uint64_t goal = zeros_goal(wal);
+    uint64_t block = wal->options.block_bytes;
+    if (goal == wal->options.segment_bytes) {
+        uint64_t rest = wal->next.zeroed < goal ? goal - wal->next.zeroed : 0;
+        bool made = tn__wal_next_is_made(wal, goal);
+        return made ? 0 : rest > block ? rest : block;
+    }
+    uint64_t due = wal->next.zeroed < goal ? goal - wal->next.zeroed : 0;
+    return due >= ZEROS_BESIDE ? due / block * block : 0;
+}
+
+/* A writer without work begins when half of this segment is used. The first one of a run is so
+ * small that its successor is begun at once. */
+static bool idle_wants_next(const struct tn__wal *wal)
+{
+    const struct tn__wal_current *current = &wal->current;
+    return current->bytes < wal->options.segment_bytes || current->at >= current->bytes / 2;
 }
 
 /* Make the next segment by and by. A full disk is told of when the segment is needed. */
-static int prepare(struct tn__wal *wal, uint64_t used_quarters, uint64_t zeros, bool *more)
+static int prepare(struct tn__wal *wal, uint64_t zeros, bool *more)
 {
     bool done = true;
     int error = TN_OK;
-    if (wants_next(wal, used_quarters)) {
+    if (zeros > 0) {
         error = tn__wal_next_make(wal, wal->options.segment_bytes, zeros, &done);
     }
     *more = error == TN_OK && !done;
     return error == TN_OK || error == TN_ERROR_DISK_FULL ? error : fail(wal, error);
-}
-
-/* How many zeros to write beside a batch of `bytes`, so that the next segment is ready in time. */
-static uint64_t zeros_beside(const struct tn__wal *wal, uint64_t bytes)
-{
-    uint64_t rest = wal->options.segment_bytes;
-    rest -= wal->next.zeroed < rest ? wal->next.zeroed : rest;
-    uint64_t batches_left = (wal->current.bytes - wal->current.at) / bytes + 1;
-    uint64_t zeros = 2 * rest / batches_left;
-    return zeros > TN_WAL_ZEROS_BYTES ? zeros : TN_WAL_ZEROS_BYTES;
 }
 
 /* The batch is on the disk, unless there was an error. */
@@ -225,7 +245,6 @@ static int settle(struct tn__wal *wal, const struct tn__wal_batch *batch, int er
     if (error == TN_OK) {
         error = apply_batch(wal, batch);
     }
-    wal->last_bytes = tn__wal_batch_padded(batch);
     return error == TN_OK ? TN_OK : fail(wal, error);
 }
 
@@ -271,27 +290,29 @@ int tn__wal_write_end(struct tn__wal *wal, struct tn__wal_batch *batch, int erro
 
 int tn__wal_ahead(struct tn__wal *wal)
 {
-    if (wal->failed != TN_OK || wal->last_bytes == 0) {
+    if (wal->failed != TN_OK) {
         return wal->failed;
     }
     tn__wal_remove_old(wal, 4);
     bool more;
-    int error = prepare(wal, QUARTERS_BUSY, zeros_beside(wal, wal->last_bytes), &more);
+    int error = prepare(wal, zeros_due(wal), &more);
     return error == TN_ERROR_DISK_FULL ? TN_OK : error;
 }
 
 bool tn__wal_has_ahead(const struct tn__wal *wal, bool idle)
 {
-    bool wants = wants_next(wal, idle ? QUARTERS_IDLE : QUARTERS_BUSY) &&
-                 !tn__wal_next_is_made(wal, wal->options.segment_bytes);
+    bool wants = zeros_due(wal) > 0;
+    if (idle && !wants) {
+        wants = idle_wants_next(wal) && !tn__wal_next_is_made(wal, wal->options.segment_bytes);
+    }
     return wal->failed == TN_OK && (wants || wal->oldest < wal->segment_first);
 }
 
 int tn__wal_prepare(struct tn__wal *wal, bool *more)
 {
     *more = false;
-    return wal->failed != TN_OK ? wal->failed
-                                : prepare(wal, QUARTERS_IDLE, TN_WAL_ZEROS_BYTES, more);
+    uint64_t zeros = idle_wants_next(wal) ? TN_WAL_ZEROS_BYTES : 0;
+    return wal->failed != TN_OK ? wal->failed : prepare(wal, zeros, more);
 }
 
 /* An empty batch: its mark vouches for the one before. */

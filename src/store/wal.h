@@ -135,15 +135,14 @@ int tn__wal_write_end(struct tn__wal *wal, struct tn__wal_batch *batch, int erro
 bool tn__wal_has_ahead(const struct tn__wal *wal, bool idle);
 
 /* Make the next segment ahead of need: one bounded step, about a millisecond of zeros; *more: there
- * is more to do. For the writer while nothing waits for it. tn__wal_write() does such steps itself
- * when the segment is three quarters full, so that an idle moment never comes too late. Errors: as
+ * is more to do. For the writer while nothing waits for it, from half of a segment on. Errors: as
  * tn__wal_write(). */
 int tn__wal_prepare(struct tn__wal *wal, bool *more);
 
-/* The same when batches follow each other: as much as the last one calls for, so that the next
- * segment is ready when it is needed; and files that nobody needs go away (W4). For the writer
- * after each tn__wal_write(), with options.apart: who waits for the batch can be told before.
- * Errors: as tn__wal_write(). */
+/* The same when batches follow each other: the next segment grows with the use of this one, so that
+ * it is whole before it is needed and no batch waits for many zeros; and files that nobody needs go
+ * away (W4). tn__wal_write() does it itself, but with options.apart the writer does, after each:
+ * who waits for the batch can be told before. Errors: as tn__wal_write(). */
 int tn__wal_ahead(struct tn__wal *wal);
 
 /* Vouch for the last batch, so that damage of it is told from a torn write: an empty batch, unless

@@ -94,7 +94,6 @@ struct tn__wal {
     struct tn__wal_states states;
     struct tn__wal_batch *own; /* of the log itself: STATE, what recovery rewrites, seals */
     uint8_t *block;            /* aligned, a block */
-    uint64_t last_bytes;       /* of the batch written last */
     uint8_t *zeros;            /* aligned */
     uint64_t zeros_bytes;
 

@@ -199,6 +199,18 @@ static uint64_t sequence_beyond(const struct tn__wal *wal, const struct tn__wal_
     return found > given ? found : given;
 }
 
+/* The first segment that is kept. Where the one that the batches name is gone, but nothing missing,
+ * a copy of what it held stands below it still: that is kept then. */
+static uint64_t first_kept(const struct tn__wal_scan *scan)
+{
+    uint64_t i = 0;
+    while (i < scan->segments_count && scan->segments[i].number < scan->segment_first) {
+        i++;
+    }
+    bool there = i < scan->segments_count && scan->segments[i].number == scan->segment_first;
+    return there || i == 0 ? scan->segment_first : scan->segments[0].number;
+}
+
 /* Number, size and sequence of the segment this run begins with. */
 static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
                        const struct tn__wal_batch *tail)
@@ -218,7 +230,7 @@ static int begin_first(struct tn__wal *wal, const struct tn__wal_scan *scan,
      * never have been durable. */
     bool all_new = scan->segments_count == 0 || scan->segments[0].begins > scan->mark;
     wal->segment_first =
-        scan->segment_first == 0 || (all_new && !scan->damaged) ? number : scan->segment_first;
+        scan->segment_first == 0 || (all_new && !scan->damaged) ? number : first_kept(scan);
     wal->oldest = scan->segments_count > 0 && scan->segments[0].number < wal->segment_first
                       ? scan->segments[0].number
                       : wal->segment_first;
@@ -399,7 +411,7 @@ static int finish(struct tn__wal *wal, struct tn__wal_scan *scan, struct tn__wal
             tn__wal_states_doubt(&wal->states, gap->last);
         }
     }
-    tn__wal_index_purge(&wal->index, scan->segment_first);
+    tn__wal_index_purge(&wal->index, first_kept(scan));
     for (uint64_t i = 0; i < wal->states.count; i++) {
         struct tn__wal_state *state = &wal->states.items[i];
         state->retained = tn__wal_index_reach(&wal->index, state->group, state->committed);

@@ -61,6 +61,7 @@ int tn__wal_next_zero(struct tn__wal *wal, uint64_t zeros)
     while (next->zeroed < next->bytes && zeros > 0 && error == TN_OK) {
         uint64_t length = next->bytes - next->zeroed;
         length = length < wal->zeros_bytes ? length : wal->zeros_bytes;
+        length = length < zeros ? length : zeros;
         error = tn__file_write_all(files, next->file, next->zeroed, wal->zeros, (size_t)length);
         /* Synced piece by piece, or the last piece would wait for them all. */
         if (error == TN_OK && !wal->options.direct) {

@@ -246,6 +246,9 @@ int rig_open(struct rig *rig)
     struct tn__wal_visitor visitor = {.context = rig, .state = show_state, .record = show_record};
     memset(&rig->shown, 0, sizeof(rig->shown));
     rig->options.files = tn__sim_disk_files(rig->disk);
+    if (rig->operations != NULL) {
+        rig->options.files.operations = rig->operations;
+    }
     rig->options.allocate_context = rig;
     rig->why[0] = '\0';
     int error = rig->options.files.operations->open_directory(rig->options.files.context, "data",

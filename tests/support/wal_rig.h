@@ -30,6 +30,7 @@ struct rig_model {
 struct rig {
     struct tn__sim_disk *disk;
     struct tn__wal_options options;
+    const struct tn__file_operations *operations; /* in the place of the disk's; NULL: none */
     struct tn__wal *wal;
     struct tn__wal_batch *batch;
     struct tn__wal_report report;

@@ -112,6 +112,54 @@ static void D15_a_log_that_is_gone_altogether_is_damage(void **state)
     rig_free(&rig);
 }
 
+static void write_promise(struct rig *rig, uint64_t attempt)
+{
+    struct tn_log_record record = {
+        .group = 1,
+        .kind = TN_LOG_RECORD_PROMISE,
+        .ballot = {.token = attempt, .attempt = attempt, .node = 1},
+    };
+    tn__wal_batch_clear(rig->batch);
+    assert_int_equal(tn__wal_batch_add(rig->batch, &record, NULL, NULL, NULL), TN_OK);
+    assert_int_equal(tn__wal_write(rig->wal, rig->batch), TN_OK);
+    assert_int_equal(tn__wal_index(rig->wal, rig->batch), TN_OK);
+}
+
+/* The first segment that is needed is gone, but the file that it was copied from is there still,
+ * for its removal was not durable. Nothing is missing, and that stays so. */
+static void D15_what_stands_in_for_a_missing_segment_is_kept(void **state)
+{
+    (void)state;
+    static uint8_t bytes[RIG_FILE_BYTES_MAX];
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_must_recover(&rig);
+    write_promise(&rig, 5);
+    rig_close(&rig);
+    assert_int_equal(rig_open(&rig), TN_OK); /* nothing vouches for the promise: it is copied */
+    rig_close(&rig);
+    uint64_t size = rig_take_file(&rig, "00000002.wal", bytes);
+    assert_int_equal(rig_open(&rig), TN_OK); /* and once more */
+    write_promise(&rig, 7);                  /* it says that nothing below 3 is needed */
+    rig_close(&rig);
+    assert_int_equal(rig_open(&rig), TN_OK); /* which is copied into 4 */
+    rig_close(&rig);
+    assert_null(tn__sim_disk_peek(rig.disk, "00000002.wal", &(uint64_t){0}));
+    tn__sim_disk_put(rig.disk, "00000002.wal", bytes, size);
+    assert_true(tn__sim_disk_remove(rig.disk, "00000003.wal"));
+    for (uint32_t i = 0; i < 3; i++) {
+        rig.options.segment_known = rig.report.segment;
+        assert_int_equal(rig_open(&rig), TN_OK);
+        assert_string_equal(rig.why, "");
+        assert_int_equal(rig.report.damaged, 0);
+        struct tn_log_recovered found;
+        assert_true(tn__wal_found(rig.wal, 1, &found));
+        assert_int_equal(found.promise.attempt, 7);
+        rig_close(&rig);
+    }
+    rig_free(&rig);
+}
+
 /* V4, D3. The log is lost as a whole, the node starts with a new one, and then blocks that were
  * written before, at the same places of a segment with the same number, are back. What they
  * promise is not the last that was promised. */
@@ -485,6 +533,7 @@ int main(void)
         cmocka_unit_test(D14_stale_batches_behind_the_end_are_not_taken),
         cmocka_unit_test(D15_a_missing_or_empty_segment_is_damage),
         cmocka_unit_test(D15_a_log_that_is_gone_altogether_is_damage),
+        cmocka_unit_test(D15_what_stands_in_for_a_missing_segment_is_kept),
         cmocka_unit_test(D3_blocks_of_a_log_that_was_lost_tell_no_promise),
         cmocka_unit_test(D15_a_segment_that_may_not_be_read_ends_the_start_by_name),
         cmocka_unit_test(D16_a_torn_end_is_told_from_damage_before_it),

@@ -403,6 +403,46 @@ static void W2_a_segment_prepared_in_idle_moments_costs_its_first_writer_no_zero
     rig_free(&rig);
 }
 
+/* How many bytes the file operations below are asked to write. */
+static const struct tn__file_operations *counted_operations;
+static uint64_t counted_bytes;
+
+static int count_write(void *context, tn__file file, uint64_t offset, const void *bytes,
+                       size_t length, size_t *done)
+{
+    counted_bytes += length;
+    return counted_operations->write(context, file, offset, bytes, length, done);
+}
+
+static void W2_batches_in_a_row_wait_for_few_zeros_each(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig.options.segment_bytes = 1 << 20;
+    counted_operations = tn__sim_disk_files(rig.disk).operations;
+    struct tn__file_operations counting = *counted_operations;
+    counting.write = count_write;
+    rig.operations = &counting;
+    rig_must_recover(&rig);
+    struct tn_log_record record = {
+        .group = 1, .kind = TN_LOG_RECORD_PROMISE, .ballot = some_ballot(7)};
+    uint64_t most = 0;
+    uint64_t all = 0;
+    for (uint32_t i = 0; i < 5000; i++) {
+        counted_bytes = 0;
+        tn__wal_batch_clear(rig.batch);
+        assert_int_equal(tn__wal_batch_add(rig.batch, &record, NULL, NULL, NULL), TN_OK);
+        assert_int_equal(tn__wal_write(rig.wal, rig.batch), TN_OK);
+        assert_int_equal(tn__wal_index(rig.wal, rig.batch), TN_OK);
+        most = counted_bytes > most ? counted_bytes : most;
+        all += counted_bytes;
+    }
+    assert_true(all > 4 << 20); /* two segments and more, and the zeros of their successors */
+    assert_in_range(most, 256 << 10, 288 << 10);
+    rig_free(&rig);
+}
+
 static void many_starts_take_little_space(void **state)
 {
     (void)state;
@@ -513,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_record_read_after_its_segment_went_is_not_found),
         cmocka_unit_test(a_group_that_is_gone_pins_nothing_and_is_restated_no_more),
         cmocka_unit_test(W2_a_segment_prepared_in_idle_moments_costs_its_first_writer_no_zeros),
+        cmocka_unit_test(W2_batches_in_a_row_wait_for_few_zeros_each),
         cmocka_unit_test(many_starts_take_little_space),
         cmocka_unit_test(V4_a_log_of_another_cluster_or_directory_is_refused_by_name),
         cmocka_unit_test(a_log_of_a_later_version_is_left_alone_and_named),
