@@ -3,8 +3,8 @@
  *   flight N BYTES   N proposals in flight, one group: the floor; a machine that executes on an
  *                    applier, and (`quick_`) one that does on the loop
  *   alone N BYTES    the same without the floor, to look at with a profiler
- *   groups N         256 in flight over N groups, and over one
- *   many N           over N groups only, to look at with a profiler
+ *   groups N [F]     F in flight over N groups, and over one [256]
+ *   many N [F]       over N groups only, to look at with a profiler
  *   catchup BYTES    a member was away while a gibibyte (SECONDS 1: less) of such values came; how
  *                    fast it has them, and what others wait meanwhile, 16 in flight
  *   idle N           N groups without work: CPU of each member
@@ -238,7 +238,7 @@ int main(int argc, char **argv)
     if (argc < 4) {
         fprintf(stderr,
                 "usage: log_bench flight|alone|groups|many|catchup|idle|slow ROUNDS SECONDS [N "
-                "[BYTES]]\n");
+                "[BYTES|F]]\n");
         return 2;
     }
     uint32_t rounds = (uint32_t)strtoul(argv[2], NULL, 10);

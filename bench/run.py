@@ -197,6 +197,10 @@ class Bench:
                      f"{spread(ratios)}, interleaved with the floor, {self.synced(rounds)}; "
                      f"{statistics.median(r['rate'] for r in rounds):.0f}/s, "
                      f"{statistics.median(r['a_batch'] for r in rounds):.0f} a batch")
+            latest = [r["p99_us"] / r["floor_p99_us"] for r in rounds]
+            self.add(f"log, {in_flight} in flight of 100 B: 99th percentile / the floor's",
+                     statistics.median(latest), "ratio", "reported", True,
+                     f"{spread(latest)}; {statistics.median(r['p99_us'] for r in rounds):.0f} us")
 
     def log_rate(self):
         rounds = self.log_rounds("flight", "1024", "100")
@@ -216,12 +220,15 @@ class Bench:
                  f"{self.synced(rounds)}")
 
     def log_groups(self):
-        rounds = self.log_rounds("groups", "100")
-        ratios = [r["rate_many"] / r["rate_one"] for r in rounds]
-        self.add("log, 100 groups / one group: rate", statistics.median(ratios), "ratio",
-                 ">= 0.80", statistics.median(ratios) >= 0.80,
-                 f"256 in flight of 100 B in all, interleaved, {spread(ratios)}; "
-                 f"{statistics.median(r['rate_many'] for r in rounds):.0f}/s")
+        for in_flight in (256, 1024):
+            rounds = self.log_rounds("groups", "100", str(in_flight))
+            ratios = [r["rate_many"] / r["rate_one"] for r in rounds]
+            ratio = statistics.median(ratios)
+            aimed = in_flight == 256
+            self.add(f"log, 100 groups / one group, {in_flight} in flight: rate", ratio, "ratio",
+                     ">= 0.80" if aimed else "reported", ratio >= 0.80 or not aimed,
+                     f"of 100 B, in all, interleaved, {spread(ratios)}; "
+                     f"{statistics.median(r['rate_many'] for r in rounds):.0f}/s")
 
     def log_slow(self):
         rounds = self.log_rounds("slow")
