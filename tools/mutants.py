@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build each mutant of the lease core and show that exploration catches it.
+"""Build each mutant of the cells of leases and logs and show that exploration catches it.
 
 A mutant is a patch, tests/explore/mutants/NAME.patch, that weakens a rule, alone or together
 with the rule that hides it. Its first lines say which rule, where that shows and how:
