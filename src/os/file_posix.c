@@ -29,7 +29,6 @@ int tn__file_posix_error(int number)
         return TN_ERROR_NOT_FOUND;
     case ENOTDIR:
     case ENAMETOOLONG:
-    case ELOOP:
         return TN_ERROR_INVALID;
     case ENOSPC:
     case EDQUOT:

@@ -308,7 +308,7 @@ static const char *advice(int error)
         return "it or its parent is missing: name another, or let this node begin in it "
                "(bootstrap)";
     case TN_ERROR_INVALID:
-        return "it is no directory, or its path cannot be followed: name another";
+        return "it is no directory, or its name is too long: name another";
     case TN_ERROR_DISK_FULL:
         return "no space left: free some, two small files must fit";
     case TN_ERROR_READ_ONLY:

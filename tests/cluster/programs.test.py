@@ -124,7 +124,7 @@ def refusals_of_a_member():
            [TENURED, "--name", "n1", "--listen-client", other, "--data-dir", str(SCRATCH / "n1")],
            1, err="another")
     expect("a_file_is_no_directory", [TENURED, "--listen-client", other, "--data-dir",
-                                      str(pathlib.Path(__file__))], 1, err="programs.test.py")
+                                      str(pathlib.Path(__file__))], 2, err="no directory")
     one.members[0].kill()
     one.members[0].wait()
     words = [p for p in (SCRATCH / "n1").iterdir() if p.is_file() and p.stat().st_size > 0]
