@@ -148,7 +148,7 @@ struct tn_node *cell_open_node(struct cell *cell, uint32_t member, bool first,
     static const char *const names[CELL_MEMBERS] = {"a", "b", "c"};
     struct tn_node_member members[CELL_MEMBERS];
     char addresses[CELL_MEMBERS][32];
-    char dir[96];
+    char dir[sizeof(cell->dir) + 16];
     for (uint32_t i = 0; i < CELL_MEMBERS; i++) {
         snprintf(addresses[i], sizeof(addresses[i]), "127.0.0.1:%u", (unsigned)cell->ports[i]);
         members[i] = (struct tn_node_member){.name = names[i], .peer_address = addresses[i]};
