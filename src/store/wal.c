@@ -209,13 +209,14 @@ static uint64_t zeros_due(const struct tn__wal *wal)
 {
     uint64_t goal = zeros_goal(wal);
     uint64_t block = wal->options.block_bytes;
-    if (goal == wal->options.segment_bytes) {
-        uint64_t rest = wal->next.zeroed < goal ? goal - wal->next.zeroed : 0;
-        bool made = tn__wal_next_is_made(wal, goal);
-        return made ? 0 : rest > block ? rest : block;
+    uint64_t rest = wal->next.zeroed < goal ? goal - wal->next.zeroed : 0;
+    if (goal < wal->options.segment_bytes) {
+        return rest >= ZEROS_BESIDE ? rest / block * block : 0;
     }
-    uint64_t due = wal->next.zeroed < goal ? goal - wal->next.zeroed : 0;
-    return due >= ZEROS_BESIDE ? due / block * block : 0;
+    if (tn__wal_next_is_made(wal, goal)) {
+        return 0;
+    }
+    return rest > block ? rest : block;
 }
 
 /* A writer without work begins when half of this segment is used. The first one of a run is so
